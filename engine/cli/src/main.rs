@@ -1,0 +1,2 @@
+//! The piton binary.
+fn main() {}

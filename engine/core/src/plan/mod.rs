@@ -1,0 +1,71 @@
+//! The plan: runbook, parameters and inventory made into an immutable graph of tasks.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::ids::{HostName, ParamName, RunbookName};
+use crate::inventory::Host;
+use crate::runbook::{OnFailure, Step};
+use crate::value::Value;
+
+/// An immutable plan. It is stored with the run; a resume never reads the YAML again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The version of this form; see [`Plan::VERSION`].
+    pub version: u32,
+    /// The runbook's name.
+    pub runbook: RunbookName,
+    /// The runbook's title.
+    pub title: String,
+    /// What happens when a task fails, unless its step says otherwise.
+    pub on_failure: OnFailure,
+    /// How many tasks may be in flight at once.
+    pub max_parallel: u32,
+    /// Every declared parameter with its value.
+    pub params: BTreeMap<ParamName, Value>,
+    /// The hosts that the plan touches, as the inventory described them then.
+    pub hosts: BTreeMap<HostName, Host>,
+    /// The directory that relative paths of `put` and `get` begin from; absolute.
+    pub project: String,
+    /// First those under `steps`, then those under `finally`.
+    pub steps: Vec<PlannedStep>,
+}
+
+/// A step whose hosts are known.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedStep {
+    /// As written.
+    pub step: Step,
+    /// Where it runs; empty where no host is involved (`assert`, `wait for`).
+    pub hosts: Vec<HostName>,
+    /// What it waits for.
+    pub needs: Vec<Need>,
+    /// Whether it stands under `finally`.
+    pub finally: bool,
+}
+
+/// What a step waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Need {
+    /// Index into [`Plan::steps`].
+    pub step: usize,
+    /// Whether each host waits for itself only.
+    pub per_host: bool,
+}
+
+impl Plan {
+    /// The version that this engine writes.
+    pub const VERSION: u32 = 1;
+
+    /// BLAKE3 over the plan as JSON.
+    pub fn digest(&self) -> Digest {
+        Digest::of(self.to_json().as_bytes())
+    }
+
+    /// The plan as it is stored.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a plan has only string keys and finite numbers")
+    }
+}

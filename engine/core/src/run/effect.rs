@@ -1,0 +1,57 @@
+//! What should be in flight right now. Imperative; nothing here has happened yet.
+
+use crate::ids::{AttemptId, JobId, TaskId};
+use crate::time::Timestamp;
+
+/// Something that should be in flight.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effect {
+    /// Have the job run on its host (once), follow it, report its end.
+    Carry(JobId),
+    /// Have the job dead, and prove it.
+    Stop(JobId),
+    /// Have the attempt's files transferred.
+    Transfer(AttemptId),
+    /// Report when `at` has come.
+    Wake {
+        /// Which timer.
+        timer: TimerId,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// A timer of a task.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TimerId {
+    /// Whose.
+    pub task: TaskId,
+    /// What for.
+    pub what: TimerKind,
+    /// Which attempt asked for it.
+    pub attempt: u32,
+    /// Tells timers of one attempt apart.
+    pub round: u32,
+}
+
+/// What a timer is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TimerKind {
+    /// The attempt has taken too long.
+    Deadline,
+    /// The next attempt is due.
+    Retry,
+    /// The probe is to be asked again.
+    Probe,
+    /// A `wait for` is over.
+    Wait,
+}
+
+/// A change of what is wanted, so that nobody has to compare the whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Now wanted.
+    Begin(Effect),
+    /// No longer wanted.
+    Drop(Effect),
+}

@@ -1,0 +1,351 @@
+//! The facts of a run. Past tense, never changed, one journal entry each.
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::ids::{JobId, RunbookName, TaskId};
+use crate::time::Timestamp;
+use crate::value::{Map, Value};
+
+use super::input::{Word, WordId};
+
+/// An entry of the journal: what, when, and its place in the run, counted from 1 without gaps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Recorded<E> {
+    /// Its place in the run, from 1.
+    pub seq: u64,
+    /// When the engine wrote it down.
+    pub at: Timestamp,
+    /// The fact.
+    pub event: E,
+}
+
+/// A fact about a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    /// Somebody asked for the run.
+    RunCreated {
+        /// Who: `user@machine`.
+        by: String,
+        /// The runbook's name.
+        runbook: RunbookName,
+        /// The digest of the plan, which is stored beside the journal.
+        plan: Digest,
+    },
+    /// An engine has taken the run over and drives it from here on.
+    EngineTook {
+        /// `machine:pid:nonce`.
+        engine: String,
+        /// The fencing number of its lease.
+        fence: u64,
+    },
+    /// The task will not be done.
+    TaskSkipped {
+        /// Which.
+        task: TaskId,
+        /// Why.
+        why: SkipCause,
+    },
+    /// An attempt may begin: from here on its job may exist on the host.
+    AttemptStarted {
+        /// Which task.
+        task: TaskId,
+        /// The attempt's number, from 1.
+        attempt: u32,
+        /// When it has taken too long.
+        deadline: Option<Timestamp>,
+    },
+    /// A job was seen to have begun (written for jobs that do not end at once).
+    JobStarted {
+        /// Which.
+        job: JobId,
+        /// The host's boot id at that time.
+        boot: BootId,
+    },
+    /// A job came to its end and its exit status is known.
+    JobExited {
+        /// Which.
+        job: JobId,
+        /// How.
+        exit: Exit,
+        /// What it printed.
+        printed: Printed,
+        /// What it put out by name; only for the main part.
+        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        outputs: Map<String, Value>,
+    },
+    /// A job was begun, or may have been, and nobody will ever know how it ended.
+    JobLost {
+        /// Which.
+        job: JobId,
+        /// What was found.
+        why: LossCause,
+    },
+    /// A job was stopped on purpose, and it is proven that nothing of it lives.
+    JobStopped {
+        /// Which.
+        job: JobId,
+        /// Its exit status, where it left one.
+        exit: Option<Exit>,
+        /// What it printed.
+        printed: Printed,
+    },
+    /// A file transfer came to its end.
+    Transferred {
+        /// Which task.
+        task: TaskId,
+        /// The attempt's number.
+        attempt: u32,
+        /// How many bytes the files have.
+        bytes: u64,
+        /// The digest of the file (of the sorted list of digests, for a directory).
+        digest: Digest,
+    },
+    /// The attempt took longer than its `timeout`; it is being stopped.
+    AttemptTimedOut {
+        /// Which task.
+        task: TaskId,
+        /// The attempt's number.
+        attempt: u32,
+    },
+    /// The attempt did not do what it should.
+    AttemptFailed {
+        /// Which task.
+        task: TaskId,
+        /// The attempt's number.
+        attempt: u32,
+        /// Why.
+        cause: FailureCause,
+    },
+    /// The next attempt will be made at `at`.
+    RetryScheduled {
+        /// Which task.
+        task: TaskId,
+        /// When.
+        at: Timestamp,
+    },
+    /// `verify` or `until` said no; it will be asked again at `at`.
+    ProbeScheduled {
+        /// Which task.
+        task: TaskId,
+        /// When.
+        at: Timestamp,
+    },
+    /// A `wait for` began.
+    WaitStarted {
+        /// Which task.
+        task: TaskId,
+        /// When it is over.
+        until: Timestamp,
+    },
+    /// The task is done.
+    TaskSucceeded {
+        /// Which.
+        task: TaskId,
+        /// How it came to be done.
+        how: SuccessCause,
+        /// Its outputs.
+        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        outputs: Map<String, Value>,
+    },
+    /// The task failed for good, and the run goes on without it.
+    TaskFailed {
+        /// Which.
+        task: TaskId,
+        /// Why.
+        cause: FailureCause,
+    },
+    /// Only a person can decide how the task goes on.
+    TaskParked {
+        /// Which.
+        task: TaskId,
+        /// Why.
+        why: ParkCause,
+    },
+    /// A person's word was taken up, and followed or refused.
+    WordTaken {
+        /// Its number in the inbox.
+        id: WordId,
+        /// Who said it.
+        by: String,
+        /// What.
+        word: Word,
+        /// The reason why it was not followed; `None` if it was.
+        refused: Option<String>,
+    },
+    /// A person put the task back to be tried again.
+    TaskReleased {
+        /// Which.
+        task: TaskId,
+    },
+    /// The run is being cancelled: nothing new starts, what runs is stopped.
+    CancelStarted,
+    /// What was done is being taken back.
+    UndoStarted {
+        /// The task whose failure asked for it; `None`: a person did.
+        because: Option<TaskId>,
+    },
+    /// The undo of a task may begin: from here on its undo job may exist on the host.
+    UndoAttemptStarted {
+        /// Which task.
+        task: TaskId,
+        /// The number of this try, from 1.
+        attempt: u32,
+    },
+    /// The task was taken back.
+    TaskUndone {
+        /// Which.
+        task: TaskId,
+    },
+    /// The task is left as it is: a person said so, or undo stops here.
+    UndoSkipped {
+        /// Which task.
+        task: TaskId,
+    },
+    /// The steps under `finally` may begin.
+    FinallyStarted,
+    /// The run is over.
+    RunEnded {
+        /// How.
+        outcome: Outcome,
+    },
+}
+
+/// A host's boot id, from `/proc/sys/kernel/random/boot_id` (random(4)); new at each boot.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct BootId(pub String);
+
+/// An exit status as a POSIX shell reports it: 0 to 255, above 128 for death by signal (status − 128).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Exit(pub u8);
+
+impl Exit {
+    /// Exit status 0.
+    pub fn is_success(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// What a job printed, as far as the journal knows it; the bytes are in the output files.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Printed {
+    /// Standard output.
+    pub out: Option<Extent>,
+    /// Standard error.
+    pub err: Option<Extent>,
+}
+
+/// Length and digest of a stream of bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extent {
+    /// Bytes.
+    pub len: u64,
+    /// BLAKE3 over all of them.
+    pub digest: Digest,
+}
+
+/// Why a task is not done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SkipCause {
+    /// Its `when` was false.
+    When,
+    /// A task that it needs failed, or was itself left out for that reason.
+    NeedFailed(TaskId),
+    /// A person said so.
+    ByHand,
+    /// The run was cancelled or undone before its turn came.
+    RunStopped,
+}
+
+/// What was found of a job whose end nobody will know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LossCause {
+    /// Its files are there, no exit status, and no process of it lives.
+    ProcessGone,
+    /// The host was started anew since the job began.
+    HostRebooted,
+    /// Its files are gone although it had begun, or may have.
+    FilesGone,
+    /// The host could not be reached for as long as Piton goes on trying.
+    Unreachable(String),
+}
+
+/// Why an attempt failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureCause {
+    /// The script exited with this status.
+    Exit(Exit),
+    /// It took longer than its `timeout` and was stopped.
+    TimedOut,
+    /// The host could not be reached, or refused us; the attempt never began.
+    Unreachable(String),
+    /// The host could not start the job (disk full, `sudo` missing, no such shell); the attempt never began.
+    Refused(String),
+    /// `verify` did not pass in time.
+    NotVerified(Option<Exit>),
+    /// `until` did not come true in time.
+    NeverTrue(Option<Exit>),
+    /// These assertions did not hold.
+    Asserted(Vec<String>),
+    /// An expression has no value here, or an output cannot be read.
+    Expression(String),
+    /// A file could not be transferred.
+    Transfer(String),
+    /// The outcome is unknown, and the run goes on as after a failure.
+    Unknown(LossCause),
+    /// Stopped because the run was cancelled.
+    Cancelled,
+}
+
+/// How a task came to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SuccessCause {
+    /// Its action ran and passed.
+    Ran,
+    /// `unless` said that it was done already.
+    AlreadyDone,
+    /// Its outcome was unknown, and `unless` or `verify` found it done.
+    FoundDone,
+    /// A person did it by hand.
+    ByHand,
+}
+
+/// Why a task waits for a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ParkCause {
+    /// It failed, and `on_failure` is `stop`.
+    Failed(FailureCause),
+    /// It is not known whether it happened.
+    Unknown {
+        /// What was found of its job.
+        loss: LossCause,
+        /// What `unless` or `verify` said afterwards, if the step has them.
+        looked: Option<String>,
+    },
+    /// Its undo failed.
+    UndoFailed(FailureCause),
+    /// It cannot be undone automatically: the point of no return was passed.
+    NoReturn(FailureCause),
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Every task succeeded or was skipped as the runbook wants it.
+    Succeeded,
+    /// At least one task failed.
+    Failed,
+    /// A person cancelled it.
+    Cancelled,
+    /// What had been done was taken back.
+    Undone,
+}

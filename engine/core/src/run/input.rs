@@ -1,0 +1,143 @@
+//! News from outside, which may be refused.
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::ids::{AttemptId, JobId, TaskId};
+use crate::value::{Map, Value};
+
+use super::effect::TimerId;
+use super::event::{BootId, Exit, LossCause, Printed};
+
+/// News about a run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// An engine took the run over.
+    Took {
+        /// `machine:pid:nonce`.
+        engine: String,
+        /// The fencing number of its lease.
+        fence: u64,
+    },
+    /// A job was seen to have begun.
+    JobStarted {
+        /// Which.
+        job: JobId,
+        /// The host's boot id.
+        boot: BootId,
+    },
+    /// A job ended.
+    JobExited {
+        /// Which.
+        job: JobId,
+        /// How.
+        exit: Exit,
+        /// What it printed.
+        printed: Printed,
+        /// Its outputs, or why they cannot be read.
+        outputs: Result<Map<String, Value>, String>,
+    },
+    /// Nobody will know how a job ended.
+    JobLost {
+        /// Which.
+        job: JobId,
+        /// What was found.
+        why: LossCause,
+    },
+    /// A job certainly did not begin: the host cannot be reached, or refused it.
+    JobRefused {
+        /// Which.
+        job: JobId,
+        /// Why not.
+        why: Refusal,
+    },
+    /// A job that was to be stopped is dead, and it is proven.
+    JobStopped {
+        /// Which.
+        job: JobId,
+        /// Its exit status, where it left one.
+        exit: Option<Exit>,
+        /// What it printed.
+        printed: Printed,
+    },
+    /// A file transfer is complete.
+    Transferred {
+        /// Which attempt.
+        attempt: AttemptId,
+        /// Bytes of the files.
+        bytes: u64,
+        /// Their digest.
+        digest: Digest,
+    },
+    /// A file transfer failed, or was stopped.
+    TransferFailed {
+        /// Which attempt.
+        attempt: AttemptId,
+        /// Why.
+        why: Refusal,
+    },
+    /// A point in time that [`super::Run::wanted`] asked for has come.
+    TimerFired(TimerId),
+    /// Somebody said something.
+    Said {
+        /// Its number in the inbox.
+        id: WordId,
+        /// Who.
+        by: String,
+        /// What.
+        word: Word,
+    },
+}
+
+/// Why a job or transfer certainly did not begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// The host could not be reached or did not let us in.
+    Unreachable(String),
+    /// The host was reached and could not do it.
+    Refused(String),
+}
+
+/// The number of a word in a run's inbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct WordId(pub u64);
+
+/// What people say to a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "say", rename_all = "snake_case")]
+pub enum Word {
+    /// Stop everything; `finally` still runs.
+    Cancel {
+        /// The reason given.
+        why: String,
+    },
+    /// Try the parked task again (or, while undoing, its undo).
+    Retry {
+        /// Which.
+        task: TaskId,
+        /// The reason given.
+        why: String,
+    },
+    /// Go on as if the parked task were not there (or, while undoing, leave it as it is).
+    Skip {
+        /// Which.
+        task: TaskId,
+        /// The reason given.
+        why: String,
+    },
+    /// The parked task was done by hand; its `verify` must pass.
+    Resolve {
+        /// Which.
+        task: TaskId,
+        /// Outputs that it would have had.
+        outputs: Map<String, Value>,
+        /// The reason given.
+        why: String,
+    },
+    /// Take back what was done.
+    Undo {
+        /// The reason given.
+        why: String,
+    },
+}

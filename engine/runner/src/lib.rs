@@ -1,0 +1,8 @@
+//! Drives runs. The ports say what the engine needs from outside; the driver owns one run; the executor keeps
+//! in flight what the run wants.
+
+pub mod clock;
+pub mod journal;
+pub mod observer;
+pub mod output;
+pub mod transport;

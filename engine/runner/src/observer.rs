@@ -1,0 +1,40 @@
+//! The port for whoever looks on. Observers change nothing and hold nothing up.
+
+use piton_core::ids::{HostName, JobId};
+use piton_core::run::{Event, Recorded, Run};
+
+use crate::output::Stream;
+
+/// Looks on while a run is driven.
+pub trait Observer: Send {
+    /// A fact is durable and has been taken into the state.
+    fn event(&mut self, run: &Run, event: &Recorded<Event>);
+
+    /// Something worth showing that is no fact of the run.
+    fn notice(&mut self, notice: &Notice);
+
+    /// A job printed something. Not called for `no_log` steps.
+    fn printed(&mut self, job: &JobId, stream: Stream, bytes: &[u8]);
+}
+
+/// Something worth showing that is no fact of the run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// A connection was lost or could not be made; Piton goes on trying.
+    Disconnected {
+        /// To which host.
+        host: HostName,
+        /// Why.
+        why: String,
+    },
+    /// The host is reached again.
+    Connected {
+        /// Which host.
+        host: HostName,
+    },
+    /// There is no room for the journal or for output; Piton goes on when there is.
+    Full {
+        /// What was said.
+        why: String,
+    },
+}

@@ -1,0 +1,1 @@
+//! Jobs on hosts: sessions, the job wrapper, file transfer.

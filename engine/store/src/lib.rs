@@ -1,0 +1,1 @@
+//! Durable journals, leases, inbox and output files.

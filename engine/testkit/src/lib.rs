@@ -1,0 +1,1 @@
+//! For tests only: manual clock, memory journal, simulated hosts.
