@@ -223,7 +223,9 @@ pub enum JournalError {
         detail: String,
     },
     /// The store was made by a newer Piton.
-    #[error("{place} was written by a newer Piton (format {found}, this one knows up to {known}); use that version, or another --state")]
+    #[error(
+        "{place} was written by a newer Piton (format {found}, this one knows up to {known}); use that version, or another --state"
+    )]
     Newer {
         /// Which store.
         place: String,

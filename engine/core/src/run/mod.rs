@@ -6,7 +6,8 @@ mod input;
 
 pub use effect::{Change, Effect, TimerId, TimerKind};
 pub use event::{
-    BootId, Event, Exit, Extent, FailureCause, LossCause, Outcome, ParkCause, Printed, Recorded, SkipCause, SuccessCause,
+    BootId, Event, Exit, Extent, FailureCause, LossCause, Outcome, ParkCause, Printed, Recorded, SkipCause,
+    SuccessCause,
 };
 pub use input::{Input, Refusal, Word, WordId};
 
