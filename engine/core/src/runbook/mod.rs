@@ -148,6 +148,20 @@ pub struct Step {
     pub span: Span,
 }
 
+impl Step {
+    /// The script that is asked after the action, or that the action consists of.
+    pub fn probe(&self) -> Option<&Probe> {
+        match (&self.verify, &self.action) {
+            (Some(verify), _) => Some(verify),
+            (None, Action::WaitUntil(until)) => Some(until),
+            (
+                None,
+                Action::Run(_) | Action::Exec(_) | Action::Put(_) | Action::Get(_) | Action::Assert(_) | Action::WaitFor(_),
+            ) => None,
+        }
+    }
+}
+
 /// What a step does: exactly one of these.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
