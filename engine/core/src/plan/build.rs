@@ -129,7 +129,9 @@ fn host_param(param: &Param, value: &mut Value, around: &Surroundings<'_>) -> Re
 fn texts(value: &Value) -> Vec<String> {
     match value {
         Value::Array(items) => items.iter().map(crate::value::to_text).collect(),
-        other => vec![crate::value::to_text(other)],
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+            vec![crate::value::to_text(value)]
+        }
     }
 }
 
@@ -192,10 +194,7 @@ fn connect(steps: &mut [PlannedStep]) {
             .needs
             .iter()
             .filter_map(|id| number.get(id))
-            .map(|&step| Need {
-                step,
-                per_host: !barrier && !hosts[index].is_empty() && hosts[step] == hosts[index],
-            })
+            .map(|&step| Need { step, per_host: !barrier && !hosts[index].is_empty() && hosts[step] == hosts[index] })
             .collect();
     }
 }

@@ -152,9 +152,7 @@ impl TaskGraph {
         let needs = &plan.steps[self.step(task)].needs;
         needs
             .iter()
-            .flat_map(|need| {
-                self.tasks_of(need.step).filter(move |&t| !need.per_host || self.id(t).host == *host)
-            })
+            .flat_map(|need| self.tasks_of(need.step).filter(move |&t| !need.per_host || self.id(t).host == *host))
             .collect()
     }
 }

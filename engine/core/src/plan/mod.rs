@@ -80,7 +80,11 @@ impl Plan {
     pub fn from_json(json: &str) -> Result<Self, String> {
         let plan: Self = serde_json::from_str(json).map_err(|error| error.to_string())?;
         if plan.version > Self::VERSION {
-            return Err(format!("it was made by a newer Piton (form {}, this one knows {})", plan.version, Self::VERSION));
+            return Err(format!(
+                "it was made by a newer Piton (form {}, this one knows {})",
+                plan.version,
+                Self::VERSION
+            ));
         }
         let steps = plan.steps.len();
         if plan.steps.iter().enumerate().any(|(i, s)| s.needs.iter().any(|n| n.step >= steps || n.step == i)) {

@@ -190,10 +190,8 @@ impl Run {
             }
             Event::AttemptFailed { task, attempt, cause } => {
                 let index = self.named(task)?;
-                let never_began = matches!(
-                    cause,
-                    super::FailureCause::Unreachable(_) | super::FailureCause::Refused(_)
-                );
+                let never_began =
+                    matches!(cause, super::FailureCause::Unreachable(_) | super::FailureCause::Refused(_));
                 self.change_attempt(index, *attempt, |t, a| {
                     a.at = At::Over;
                     a.deadline = None;
@@ -214,18 +212,20 @@ impl Run {
             }
             Event::ProbeScheduled { task, at: due } => {
                 let index = self.named(task)?;
-                self.change(index, |t| match &mut t.state {
-                    TaskState::Active(Attempt { at: At::Probe(probing), .. }) => {
-                        probing.next = Some(*due);
-                        Ok(())
-                    }
-                    _other => Err("nothing is being asked".to_owned()),
+                self.change(index, |t| {
+                    let TaskState::Active(Attempt { at: At::Probe(probing), .. }) = &mut t.state else {
+                        return Err("nothing is being asked".to_owned());
+                    };
+                    probing.next = Some(*due);
+                    Ok(())
                 })?;
             }
             Event::ProbeStarted { task } => {
                 let index = self.named(task)?;
                 self.change(index, |t| {
-                    let TaskState::Active(attempt) = &mut t.state else { return Err("it is not being tried".to_owned()) };
+                    let TaskState::Active(attempt) = &mut t.state else {
+                        return Err("it is not being tried".to_owned());
+                    };
                     attempt.boot = None;
                     attempt.since = at;
                     if let At::Probe(probing) = &mut attempt.at {
@@ -237,12 +237,12 @@ impl Run {
             }
             Event::WaitStarted { task, until } => {
                 let index = self.named(task)?;
-                self.change(index, |t| match &mut t.state {
-                    TaskState::Active(attempt) if attempt.at == At::Wait(None) => {
-                        attempt.at = At::Wait(Some(*until));
-                        Ok(())
-                    }
-                    _other => Err("it is not about to wait".to_owned()),
+                self.change(index, |t| {
+                    let TaskState::Active(Attempt { at: At::Wait(end @ None), .. }) = &mut t.state else {
+                        return Err("it is not about to wait".to_owned());
+                    };
+                    *end = Some(*until);
+                    Ok(())
                 })?;
             }
             Event::TaskSucceeded { task, how } => {
@@ -274,7 +274,10 @@ impl Run {
                 let index = self.named(task)?;
                 self.change(index, |t| {
                     match (&mut t.undo, why) {
-                        (Undo::Over(number) | Undo::Parked(number, _) | Undo::Active { number, .. }, ParkCause::UndoFailed(cause)) => {
+                        (
+                            Undo::Over(number) | Undo::Parked(number, _) | Undo::Active { number, .. },
+                            ParkCause::UndoFailed(cause),
+                        ) => {
                             t.undo = Undo::Parked(*number, cause.clone());
                         }
                         (_, _) => {
@@ -294,13 +297,8 @@ impl Run {
                     t.probes += 1;
                     let probing = Probing { by_hand: true, ..first_probe(at) };
                     let phase = if ask { At::Probe(probing) } else { At::Over };
-                    t.state = TaskState::Active(Attempt {
-                        at: phase,
-                        deadline: None,
-                        stopping: None,
-                        since: at,
-                        boot: None,
-                    });
+                    t.state =
+                        TaskState::Active(Attempt { at: phase, deadline: None, stopping: None, since: at, boot: None });
                     Ok(())
                 })?;
             }
@@ -506,11 +504,7 @@ impl Run {
     }
 
     /// Changes one task, and with it everything that is kept beside the tasks: the sets and what is wanted.
-    fn change(
-        &mut self,
-        index: TaskIndex,
-        change: impl FnOnce(&mut Task) -> Result<(), String>,
-    ) -> Result<(), String> {
+    fn change(&mut self, index: TaskIndex, change: impl FnOnce(&mut Task) -> Result<(), String>) -> Result<(), String> {
         let old = self.tasks[index as usize].clone();
         let mut new = old.clone();
         change(&mut new).map_err(|why| format!("{}: {why}", self.graph.id(index)))?;

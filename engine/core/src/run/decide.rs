@@ -6,9 +6,7 @@ use crate::runbook::{Action, OnFailure, Probe, Repeat, RetryOn};
 use crate::time::Timestamp;
 
 use super::effect::{Effect, TimerId, TimerKind};
-use super::event::{
-    Event, Exit, FailureCause, LossCause, Outcome, ParkCause, Recorded, SkipCause, SuccessCause,
-};
+use super::event::{Event, Exit, FailureCause, LossCause, Outcome, ParkCause, Recorded, SkipCause, SuccessCause};
 use super::input::{Input, Refusal};
 use super::state::{At, Phase, Probing, Run, Stopping, TaskState, Undo};
 
@@ -175,7 +173,8 @@ impl Draft {
             Some(At::Probe(probing)) => self.ask_again(task, &probing, Some(exit)),
             Some(At::Settle { .. }) if passed => self.succeed(task, SuccessCause::FoundDone),
             Some(At::Settle { loss }) => {
-                let looked = format!("`{}` exited with {}", super::state::settling_part(self.run.step_of(task)), exit.0);
+                let looked =
+                    format!("`{}` exited with {}", super::state::settling_part(self.run.step_of(task)), exit.0);
                 self.unknown(task, loss, Some(looked));
             }
             // `unless` said no: the action is wanted now.

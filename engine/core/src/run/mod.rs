@@ -15,7 +15,8 @@ mod texts;
 pub use apply::IllegalEvent;
 pub use effect::{Change, Effect, TimerId, TimerKind};
 pub use event::{
-    BootId, Event, Exit, Extent, FailureCause, LossCause, Outcome, ParkCause, Printed, Recorded, SkipCause, SuccessCause,
+    BootId, Event, Exit, Extent, FailureCause, LossCause, Outcome, ParkCause, Printed, Recorded, SkipCause,
+    SuccessCause,
 };
 pub use input::{Input, Refusal, Word, WordId};
 pub use outputs::read_outputs;

@@ -30,7 +30,8 @@ fn read_written(written: &[u8]) -> Result<Map<String, Value>, String> {
     let text = std::str::from_utf8(written)
         .map_err(|e| format!("what was written to $PITON_OUTPUT is not UTF-8 (byte {})", e.valid_up_to()))?;
     if text.trim_start().starts_with('{') {
-        return serde_json::from_str(text).map_err(|e| format!("what was written to $PITON_OUTPUT is not a JSON object: {e}"));
+        return serde_json::from_str(text)
+            .map_err(|e| format!("what was written to $PITON_OUTPUT is not a JSON object: {e}"));
     }
     let mut outputs = Map::new();
     for (number, line) in (1..).zip(text.lines()) {

@@ -11,8 +11,8 @@ use crate::time::Timestamp;
 use crate::value::{Map, Value};
 
 use super::effect::{Change, Effect};
-use super::input::WordId;
 use super::event::{BootId, Exit, FailureCause, LossCause, Outcome, ParkCause, Printed, SkipCause, SuccessCause};
+use super::input::WordId;
 
 /// A run's state.
 ///
@@ -215,7 +215,8 @@ impl Run {
     /// A run of which nothing is known but its plan.
     pub fn new(id: RunId, plan: Arc<Plan>) -> Self {
         let graph = Arc::new(TaskGraph::of(&plan));
-        let unmet: Vector<u32> = (0..graph.nodes()).map(|n| graph.indegree(u32::try_from(n).unwrap_or(u32::MAX))).collect();
+        let unmet: Vector<u32> =
+            (0..graph.nodes()).map(|n| graph.indegree(u32::try_from(n).unwrap_or(u32::MAX))).collect();
         Self {
             id,
             tasks: std::iter::repeat_n(Task::default(), graph.len() as usize).collect(),

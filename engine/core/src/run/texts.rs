@@ -60,7 +60,8 @@ pub enum PutText {
 impl Run {
     /// What the job is to execute, or why that cannot be told.
     pub fn job_text(&self, job: &JobId) -> Result<JobText, String> {
-        let task = self.graph.find(&job.attempt.task).ok_or_else(|| format!("the plan has no task {}", job.attempt.task))?;
+        let task =
+            self.graph.find(&job.attempt.task).ok_or_else(|| format!("the plan has no task {}", job.attempt.task))?;
         let step = self.step_of(task);
         let script = match (job.part, &step.action) {
             (Part::Unless, _) => step.unless.clone(),

@@ -156,7 +156,12 @@ impl Step {
             (None, Action::WaitUntil(until)) => Some(until),
             (
                 None,
-                Action::Run(_) | Action::Exec(_) | Action::Put(_) | Action::Get(_) | Action::Assert(_) | Action::WaitFor(_),
+                Action::Run(_)
+                | Action::Exec(_)
+                | Action::Put(_)
+                | Action::Get(_)
+                | Action::Assert(_)
+                | Action::WaitFor(_),
             ) => None,
         }
     }
