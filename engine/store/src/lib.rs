@@ -1,1 +1,21 @@
 //! Durable journals, leases, inbox and output files.
+//!
+//! A store is a directory. Any number of processes may share it:
+//!
+//! ```text
+//! STATE/journal.db        runs, events, leases, inbox (SQLite; also -wal and -shm while open)
+//! STATE/wake/…            one socket per process that waits for words
+//! STATE/output/RUN/…      what jobs printed
+//! ```
+
+mod choice;
+mod place;
+mod record;
+mod request;
+mod sqlite;
+mod terms;
+mod wake;
+mod writer;
+
+pub use choice::open_journal;
+pub use sqlite::SqliteJournal;
