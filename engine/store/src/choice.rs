@@ -18,9 +18,7 @@ pub fn open_journal(spec: &str, state_dir: &Path) -> Result<Arc<dyn Journal>, Jo
     match spec.split_once(':') {
         None if spec == "sqlite" => Ok(Arc::new(SqliteJournal::open(state_dir)?)),
         Some(("sled", path)) if !path.is_empty() => open_sled(&state_dir.join(path), state_dir),
-        Some(_) | None => {
-            Err(unusable(state_dir, format!("`{spec}` is no journal: take `sqlite`, or `sled:PATH`")))
-        }
+        Some(_) | None => Err(unusable(state_dir, format!("`{spec}` is no journal: take `sqlite`, or `sled:PATH`"))),
     }
 }
 

@@ -9,6 +9,7 @@
 //! ```
 
 mod choice;
+mod output;
 mod place;
 mod record;
 mod request;
@@ -18,4 +19,7 @@ mod wake;
 mod writer;
 
 pub use choice::open_journal;
+pub use output::{
+    DEFAULT_CAP, Extents, FileOutputs, Keep, OutputReader, Piece, Pruned, StreamEnd, jobs_with_output, prune,
+};
 pub use sqlite::SqliteJournal;

@@ -58,10 +58,11 @@ pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
 /// Whether there is really no room, found out by trying: some errors of a store do not say it.
 pub(crate) fn has_no_room(dir: &Path) -> bool {
     let probe = dir.join(format!(".room-{}", std::process::id()));
-    let tried = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&probe).and_then(|mut f| {
-        f.write_all(&[1; 64 * 1024])?;
-        f.sync_all()
-    });
+    let tried =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&probe).and_then(|mut f| {
+            f.write_all(&[1; 64 * 1024])?;
+            f.sync_all()
+        });
     let removed = std::fs::remove_file(&probe);
     tried.is_err_and(|error| is_full(&error)) || removed.is_err_and(|error| is_full(&error))
 }

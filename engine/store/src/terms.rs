@@ -43,7 +43,7 @@ impl Terms {
     }
 
     /// A term that ends `ttl` from now.
-    pub(crate) fn from_now(&self, ttl: Duration) -> Term {
+    pub(crate) fn ending_in(&self, ttl: Duration) -> Term {
         let ttl = i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX);
         Term { boot: self.boot.as_ref().to_owned(), until: self.now().saturating_add(ttl) }
     }
@@ -61,10 +61,10 @@ mod tests {
     #[test]
     fn a_term_ends_with_its_time_and_with_its_boot() {
         let terms = Terms::of_this_boot().unwrap();
-        let long = terms.from_now(Duration::from_secs(3600));
+        let long = terms.ending_in(Duration::from_secs(3600));
         assert!(terms.holds(&long));
-        assert!(!terms.holds(&terms.from_now(Duration::ZERO)));
-        assert!(terms.holds(&terms.from_now(Duration::MAX)), "no overflow");
+        assert!(!terms.holds(&terms.ending_in(Duration::ZERO)));
+        assert!(terms.holds(&terms.ending_in(Duration::MAX)), "no overflow");
         assert!(!terms.holds(&Term { boot: "another".into(), ..long }));
     }
 }

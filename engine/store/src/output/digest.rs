@@ -85,7 +85,7 @@ impl Digester {
     /// Goes on from a state that [`Digester::suspend`] gave after `len` bytes.
     pub(super) fn resume(len: u64, values: &[[u8; 32]]) -> Option<Self> {
         let blocks = len / BLOCK;
-        if len == 0 || len % BLOCK != 0 || blocks.count_ones() as usize != values.len() {
+        if len == 0 || !len.is_multiple_of(BLOCK) || blocks.count_ones() as usize != values.len() {
             return None;
         }
         let sizes = (0..u64::BITS).rev().map(|bit| 1 << bit).filter(|size| blocks & size != 0);

@@ -7,11 +7,15 @@ use std::path::{Path, PathBuf};
 use piton_core::ids::{JobId, RunId};
 use piton_runner::output::Stream;
 
-use crate::output::stretch::Stretch;
+use super::digest::BLOCK;
+use super::stretch::Stretch;
 
 /// The longest name of a job that is used as it is: with all that is added to it, it must not exceed 255 bytes, the
 /// limit of Linux's file systems.
 const LONGEST: usize = 200;
+
+/// Before a stream's first file has at least this length, there are no further ones.
+pub(super) const SMALLEST_FIRST: u64 = 8 * BLOCK;
 
 /// The directory of a run's output.
 pub(super) fn dir_of(state: &Path, run: RunId) -> PathBuf {
@@ -58,8 +62,12 @@ pub(super) fn index_of(file: &Path) -> PathBuf {
 pub(super) fn stretches(dir: &Path, job: &str, stream: Stream) -> io::Result<Vec<Stretch>> {
     let prefix = format!("{job}{}.", ending(stream));
     let mut found = Vec::new();
-    if let Some(head) = Stretch::first(first(dir, job, stream))? {
-        found.push(head);
+    let Some(head) = Stretch::first(first(dir, job, stream))? else { return Ok(found) };
+    let alone = head.len < SMALLEST_FIRST;
+    found.push(head);
+    if alone {
+        // The directory of a large run has many names: they are not gone through for each small stream.
+        return Ok(found);
     }
     let entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,

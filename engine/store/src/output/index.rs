@@ -52,7 +52,9 @@ impl IndexWriter {
     /// clock does. A record that cannot be written is tried again with the next bytes.
     pub(super) fn note(&mut self, now: Timestamp, offset: u64) {
         let at = self.last.map_or(now, |last| last.at.max(now));
-        let due = self.last.is_none_or(|last| at.0 - last.at.0 >= EVERY_MS || offset.saturating_sub(last.offset) >= EVERY_BYTES);
+        let due = self
+            .last
+            .is_none_or(|last| at.0 - last.at.0 >= EVERY_MS || offset.saturating_sub(last.offset) >= EVERY_BYTES);
         if !due {
             return;
         }

@@ -106,7 +106,8 @@ impl Stretch {
     }
 
     fn suspended(&self, file: &File) -> io::Result<Digester> {
-        let damaged = || io::Error::new(ErrorKind::InvalidData, format!("{}: its header is damaged", self.path.display()));
+        let damaged =
+            || io::Error::new(ErrorKind::InvalidData, format!("{}: its header is damaged", self.path.display()));
         let mut header = vec![0; HEADER as usize];
         file.read_exact_at(&mut header, 0)?;
         let values = header.strip_prefix(MAGIC).and_then(|rest| {

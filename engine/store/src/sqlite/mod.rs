@@ -14,9 +14,7 @@ use piton_core::digest::Digest;
 use piton_core::ids::RunId;
 use piton_core::run::{Event, Recorded, Word, WordId};
 use piton_core::time::Timestamp;
-use piton_runner::journal::{
-    Batch, Filter, Journal, JournalError, Lease, Letter, NewRun, RunSummary, Verified,
-};
+use piton_runner::journal::{Batch, Filter, Journal, JournalError, Lease, Letter, NewRun, RunSummary, Verified};
 use rusqlite::Connection;
 
 use crate::place::unusable;

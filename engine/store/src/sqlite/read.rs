@@ -86,7 +86,8 @@ impl Reader<'_> {
 
     fn plan_of(&self, run: RunId, key: i64) -> Result<String, JournalError> {
         let mut find = self.prepare("SELECT plan FROM plans WHERE run = ?1")?;
-        let plan = find.query_row([key], |row| row.get(0)).optional().map_err(|error| damage(self.place, run, 1, &error))?;
+        let plan =
+            find.query_row([key], |row| row.get(0)).optional().map_err(|error| damage(self.place, run, 1, &error))?;
         plan.ok_or_else(|| JournalError::Corrupt { run, seq: 1, detail: "its plan is missing".into() })
     }
 
@@ -135,7 +136,8 @@ impl Reader<'_> {
              (SELECT l.owner FROM leases l WHERE l.run = r.key AND l.boot = ?1 AND l.until > ?2) AS held \
              FROM runs r{which} LIMIT {limit}"
         ))?;
-        let rows = find.query_map(params_from_iter(bound), |row| Ok(summary_of(row))).map_err(|e| explain(self.place, &e))?;
+        let rows =
+            find.query_map(params_from_iter(bound), |row| Ok(summary_of(row))).map_err(|e| explain(self.place, &e))?;
         rows.map(|row| match row.map_err(|error| explain(self.place, &error))? {
             Ok(summary) => Ok(summary),
             Err(detail) => Err(unusable(self.place, format!("a run's row makes no sense: {detail}"))),
@@ -151,7 +153,8 @@ impl Reader<'_> {
                 .query_map([key], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
                 .map_err(|error| explain(self.place, &error))?;
             rows.map(|row| {
-                let (id, by, at, word): (i64, String, i64, Vec<u8>) = row.map_err(|error| explain(self.place, &error))?;
+                let (id, by, at, word): (i64, String, i64, Vec<u8>) =
+                    row.map_err(|error| explain(self.place, &error))?;
                 let id = u64::try_from(id).unwrap_or(0);
                 let word = decode(&word).map_err(|why| why.of_word(&self.name(), run, id))?;
                 Ok(Letter { id: WordId(id), by, at: Timestamp(at), word })
@@ -189,9 +192,8 @@ impl Reader<'_> {
         mut each: impl FnMut(u64, Timestamp, &[u8]) -> Result<(), JournalError>,
     ) -> Result<Link, JournalError> {
         let corrupt = |seq: u64, detail: &str| JournalError::Corrupt { run, seq, detail: detail.to_owned() };
-        let mut find = self.prepare(
-            "SELECT seq, at, body, link FROM events WHERE run = ?1 AND seq BETWEEN ?2 AND ?3 ORDER BY seq",
-        )?;
+        let mut find = self
+            .prepare("SELECT seq, at, body, link FROM events WHERE run = ?1 AND seq BETWEEN ?2 AND ?3 ORDER BY seq")?;
         let mut rows = find
             .query_map((row.key, sql(from), sql(last)), |found| {
                 Ok(Stored { seq: found.get(0)?, at: found.get(1)?, body: found.get(2)?, link: found.get(3)? })

@@ -68,9 +68,7 @@ pub(super) fn migrate(database: &Connection, found: u32) -> rusqlite::Result<()>
     let missing = MIGRATIONS.iter().skip(found as usize);
     let mut script = String::from("BEGIN IMMEDIATE;");
     missing.for_each(|step| script.push_str(step));
-    script.push_str(&format!(
-        "PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;"
-    ));
+    script.push_str(&format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;"));
     database.execute_batch(&script).inspect_err(|_| {
         // The error that matters is the first; without a transaction there is nothing to take back.
         let _ = database.execute_batch("ROLLBACK");

@@ -101,13 +101,14 @@ impl Ledger {
     fn carry_out(&self, request: &Request) -> Result<Reply, Setback> {
         match request {
             Request::Create { run, plan, entries, owner, ttl } => {
-                self.create(run, *plan, entries, owner, &self.terms.from_now(*ttl))
+                self.create(run, *plan, entries, owner, &self.terms.ending_in(*ttl))
             }
-            Request::Claim { run, owner, ttl } => self.claim(*run, owner, &self.terms.from_now(*ttl)),
+            Request::Claim { run, owner, ttl } => self.claim(*run, owner, &self.terms.ending_in(*ttl)),
             Request::Renew { lease, ttl } => {
                 let key = self.held(lease)?.key;
-                let term = self.terms.from_now(*ttl);
-                let mut renew = self.database.prepare_cached("UPDATE leases SET boot = ?2, until = ?3 WHERE run = ?1")?;
+                let term = self.terms.ending_in(*ttl);
+                let mut renew =
+                    self.database.prepare_cached("UPDATE leases SET boot = ?2, until = ?3 WHERE run = ?1")?;
                 renew.execute(params![key, term.boot, term.until])?;
                 Ok(Reply::Done)
             }
@@ -162,7 +163,9 @@ impl Ledger {
             head.0,
             plan.0
         ])?;
-        self.database.prepare_cached("INSERT INTO plans (run, plan) VALUES (?1, ?2)")?.execute(params![key, run.plan])?;
+        self.database
+            .prepare_cached("INSERT INTO plans (run, plan) VALUES (?1, ?2)")?
+            .execute(params![key, run.plan])?;
         self.insert(key, origin, entries)?;
         self.lease(key, owner, 1, term)?;
         Ok(Reply::Leased(1))
@@ -188,13 +191,7 @@ impl Ledger {
         Ok(Reply::Leased(u64::try_from(fence).unwrap_or(0)))
     }
 
-    fn append(
-        &self,
-        lease: &Lease,
-        entries: &[Entry],
-        status: RunStatus,
-        taken: &[WordId],
-    ) -> Result<Reply, Setback> {
+    fn append(&self, lease: &Lease, entries: &[Entry], status: RunStatus, taken: &[WordId]) -> Result<Reply, Setback> {
         let held = self.held(lease)?;
         follow(lease.run, held.seq, entries).map_err(Setback::Refused)?;
         if let Some(last) = entries.last() {
@@ -260,7 +257,8 @@ impl Ledger {
         let Some((held, owner, fence)) = row.optional()? else {
             return Err(Setback::Refused(JournalError::NoSuchRun(lease.run)));
         };
-        if owner.as_deref() != Some(&lease.owner) || fence.and_then(|fence| u64::try_from(fence).ok()) != Some(lease.fence)
+        if owner.as_deref() != Some(&lease.owner)
+            || fence.and_then(|fence| u64::try_from(fence).ok()) != Some(lease.fence)
         {
             return Err(Setback::Refused(JournalError::Stale { run: lease.run, fence: lease.fence }));
         }
