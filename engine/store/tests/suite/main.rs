@@ -44,6 +44,7 @@ macro_rules! whole_suite {
 
 mod chain;
 mod child;
+mod fixtures;
 mod inbox;
 mod leases;
 mod list;
