@@ -1,5 +1,7 @@
 //! What the documentation says must hold: its links lead somewhere.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +11,8 @@ fn root() -> PathBuf {
 
 /// Every Markdown file of the project that is kept in git.
 fn pages() -> Vec<PathBuf> {
-    let listed = std::process::Command::new("git").args(["ls-files", "-z", "*.md"]).current_dir(root()).output().unwrap();
+    let listed =
+        std::process::Command::new("git").args(["ls-files", "-z", "*.md"]).current_dir(root()).output().unwrap();
     assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
     let text = String::from_utf8(listed.stdout).unwrap();
     let pages: Vec<PathBuf> = text.split_terminator('\0').map(|name| root().join(name)).collect();
