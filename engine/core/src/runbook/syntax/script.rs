@@ -15,7 +15,7 @@ const GO_WORDS: [&str; 32] = [
 
 impl Drafter<'_, '_> {
     /// The text of a script, with no template in it.
-    pub(super) fn script_text(&mut self, node: &Node, what: &str) -> Option<String> {
+    pub(super) fn script_text(&mut self, node: &Node<'_>, what: &str) -> Option<String> {
         let text = self.reader.text(node, what)?;
         if text.trim().is_empty() {
             self.reader.fault(FaultCode::BadValue, node.span, format!("the script of `{what}` is empty"));
