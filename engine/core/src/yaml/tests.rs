@@ -49,8 +49,8 @@ fn what_is_refused_and_where() {
             "a: b: c\n",
             "d:1:5: syntax: this is not YAML: mapping values are not allowed in this context (text with `: ` in it needs quotes, or a block that begins with `|`)",
         ),
-        ("a: [1, 2\n", "d:2:1: syntax: this is not YAML: while parsing a flow sequence, expected ',' or ']'"),
-        ("a: \"x\n", "d:1:4: syntax: this is not YAML: unclosed quote"),
+        ("a: [1, 2\n", "d:1:4: syntax: this is not YAML: unclosed bracket '['"),
+        ("a: \"x\n", "d:2:1: syntax: this is not YAML: invalid indentation in multiline quoted scalar"),
     ] {
         assert_eq!(faults(text), [expected], "{text:?}");
     }

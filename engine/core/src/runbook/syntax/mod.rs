@@ -177,7 +177,15 @@ impl Drafter<'_, '_> {
         let on_failure = fields.take("on_failure").and_then(|node| self.reader.word(node, "on_failure", &ON_FAILURE));
         let max_parallel =
             fields.take("max_parallel").and_then(|node| self.reader.integer(node, "max_parallel", 1, 100_000));
-        let steps = match fields.take("steps") {
+        let (steps, finally) = (fields.take("steps"), fields.take("finally"));
+        let count: usize = [steps, finally].into_iter().flatten().map(length).sum();
+        if count > MAX_STEPS {
+            let start = Span { start: root.span.start, end: root.span.start };
+            let message = format!("the runbook has {count} steps, more than {MAX_STEPS}");
+            self.reader.fault(FaultCode::TooLarge, start, message);
+            return None;
+        }
+        let steps = match steps {
             Some(node) => self.read_steps(node, "steps"),
             None => {
                 let start = Span { start: root.span.start, end: root.span.start };
@@ -185,13 +193,7 @@ impl Drafter<'_, '_> {
                 Vec::new()
             }
         };
-        let finally = fields.take("finally").map(|node| self.read_steps(node, "finally")).unwrap_or_default();
-        if steps.len() + finally.len() > MAX_STEPS {
-            let message = format!("the runbook has {} steps, more than {MAX_STEPS}", steps.len() + finally.len());
-            let start = Span { start: root.span.start, end: root.span.start };
-            self.reader.fault(FaultCode::TooLarge, start, message);
-            return None;
-        }
+        let finally = finally.map(|node| self.read_steps(node, "finally")).unwrap_or_default();
         self.refuse_later(&mut fields, &LATER);
         self.reader.finish(&fields);
         Some(Draft {
@@ -271,6 +273,13 @@ impl Drafter<'_, '_> {
     }
 }
 
+fn length(node: &Node<'_>) -> usize {
+    match &node.content {
+        Content::List(items) => items.len(),
+        Content::Scalar(_) | Content::Map(_) => 0,
+    }
+}
+
 /// The span of one character at `offset` of a node's text.
 pub(super) fn place_in(node: &Node<'_>, offset: usize, source: &Source) -> Option<Span> {
     match &node.content {
@@ -282,3 +291,6 @@ pub(super) fn place_in(node: &Node<'_>, offset: usize, source: &Source) -> Optio
         Content::List(_) | Content::Map(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -164,23 +164,20 @@ impl Drafter<'_, '_> {
 
     /// A modifier that does nothing is a misunderstanding, and better said than kept quiet.
     fn check_fit(&mut self, name: &str, action: &Action, given: &Given) {
-        let scripts = ["unless", "verify", "undo"].iter().any(|script| given.place(script).is_some());
+        let works = matches!(action, Action::Run(_) | Action::Exec(_) | Action::Put(_) | Action::Get(_));
+        let scripts = works && ["unless", "verify", "undo"].iter().any(|script| given.place(script).is_some());
+        let looks = matches!(action, Action::WaitUntil(_));
         for (modifier, place) in &given.0 {
-            let why = match *modifier {
-                "needs" | "when" | "barrier" | "on_failure" | "point_of_no_return" => continue,
-                "hosts" | "become" | "timeout" | "repeat" => !matches!(action, Action::Assert(_) | Action::WaitFor(_)),
-                "unless" | "verify" | "undo" => {
-                    matches!(action, Action::Run(_) | Action::Exec(_) | Action::Put(_) | Action::Get(_))
-                }
-                "retry" => !matches!(action, Action::Assert(_) | Action::WaitFor(_)),
+            let fits = match *modifier {
+                "hosts" | "become" | "timeout" | "repeat" | "retry" => works || looks,
+                "unless" | "verify" | "undo" => works,
                 "outputs" => matches!(action, Action::Run(_) | Action::Exec(_)),
-                "env" | "no_log" => {
-                    matches!(action, Action::Run(_) | Action::Exec(_) | Action::WaitUntil(_)) || scripts
-                }
-                "shell" => matches!(action, Action::Run(_) | Action::WaitUntil(_)) || scripts,
-                _ => continue,
+                "env" | "no_log" => matches!(action, Action::Run(_) | Action::Exec(_)) || looks || scripts,
+                "shell" => matches!(action, Action::Run(_)) || looks || scripts,
+                // `needs`, `when`, `barrier`, `on_failure`, `point_of_no_return`: they are about any step.
+                _ => true,
             };
-            if !why {
+            if !fits {
                 let what = match action {
                     Action::WaitFor(_) => "wait for",
                     Action::WaitUntil(_) => "wait until",
