@@ -53,7 +53,7 @@ impl SqliteJournal {
         let readers = Readers { place: state_dir.to_owned(), terms: terms.clone(), idle: Mutex::default() };
         Ok(Self {
             place: state_dir.to_owned(),
-            writer: Writer::start(state_dir, write::Ledger::new(state_dir, database, terms))?,
+            writer: Writer::start(state_dir, state_dir, write::Ledger::new(state_dir, database, terms))?,
             readers: Arc::new(readers),
             ear: Ear::of(state_dir),
         })
@@ -102,7 +102,7 @@ impl Readers {
 impl Journal for SqliteJournal {
     async fn create(&self, run: NewRun, owner: &str, ttl: Duration) -> Result<Lease, JournalError> {
         let (id, owner) = (run.id, owner.to_owned());
-        let entries = entries(&self.name(), &run.events)?;
+        let entries = record::entries(&self.name(), &run.events)?;
         let plan = Digest::of(run.plan.as_bytes());
         let request = Request::Create { run: Box::new(run), plan, entries, owner: owner.clone(), ttl };
         leased(&self.place, self.writer.ask(request).await?, id, owner)
@@ -123,7 +123,7 @@ impl Journal for SqliteJournal {
     }
 
     async fn append(&self, lease: &Lease, batch: Batch) -> Result<(), JournalError> {
-        let entries = entries(&self.name(), &batch.events)?;
+        let entries = record::entries(&self.name(), &batch.events)?;
         let Batch { status, taken, .. } = batch;
         self.writer.ask(Request::Append { lease: lease.clone(), entries, status, taken }).await.map(drop)
     }
@@ -164,10 +164,6 @@ impl Journal for SqliteJournal {
     async fn verify(&self, run: RunId) -> Result<Verified, JournalError> {
         self.read_with(move |reader| reader.verify(run)).await
     }
-}
-
-fn entries(place: &str, events: &[Recorded<Event>]) -> Result<Vec<record::Entry>, JournalError> {
-    events.iter().map(|event| record::entry(place, event)).collect()
 }
 
 fn leased(place: &Path, reply: Reply, run: RunId, owner: String) -> Result<Lease, JournalError> {

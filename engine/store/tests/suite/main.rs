@@ -50,6 +50,8 @@ mod leases;
 mod list;
 mod processes;
 mod runs;
+#[cfg(feature = "sled")]
+mod sled;
 mod sqlite;
 
 use std::path::Path;
