@@ -48,6 +48,7 @@ mod fixtures;
 mod inbox;
 mod leases;
 mod list;
+mod powercut;
 mod processes;
 mod runs;
 #[cfg(feature = "sled")]
