@@ -181,7 +181,8 @@ async fn work(journal: Arc<dyn Journal>, number: u64, half: u64) {
         (journal.claim(run, "a", LONG).await.unwrap(), journal.summary(run).await.unwrap().seq)
     };
     say(&format!("{number} {seq}"));
-    for turn in 0..120 {
+    let turns = std::env::var("PITON_POWERCUT_TURNS").ok().and_then(|turns| turns.parse().ok()).unwrap_or(120);
+    for turn in 0..turns {
         let mut taken = Vec::new();
         if turn % 16 == number {
             taken.push(journal.say(run, "ada@ops", cancel("x"), Timestamp(1)).await.unwrap());
