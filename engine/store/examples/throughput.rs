@@ -134,7 +134,7 @@ async fn output(dir: &Path) -> Outcome<()> {
         output.write(Stream::Out, &chunk).await?;
     }
     let took = begun.elapsed();
-    println!("1 GiB taken at {:.0} MB/s", 1073.741_824 / took.as_secs_f64());
+    println!("1 GiB taken at {:.0} MB/s", 1_073.741_824 / took.as_secs_f64());
     let begun = Instant::now();
     output.finish().await?;
     println!("made durable in {:.1?}", begun.elapsed());

@@ -39,3 +39,25 @@ async fn tampering_is_found() {
     assert!(matches!(journal.read(run_id(1), 1, 9).await, Err(JournalError::Corrupt { seq: 5, .. })));
     assert_eq!(journal.read(run_id(1), 1, 4).await.unwrap().len(), 4);
 }
+
+#[tokio::test]
+async fn after_a_full_disk_it_must_be_opened_anew_and_has_forgotten_nothing() {
+    let disk = small_disk::Disk::of("8m");
+    let dir = disk.path().join("state");
+    let (journal, lease) = with_run(sled, &dir, 1).await;
+    let filler = disk.fill(256 * 1024);
+    let mut seq = 1;
+    let error = loop {
+        match journal.append(&lease, batch(seq + 1..=seq + 50)).await {
+            Ok(()) => seq += 50,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(&error, JournalError::Full { detail, .. } if detail.contains("open it anew")), "{error}");
+    std::fs::remove_file(filler).unwrap();
+    let again = journal.append(&lease, batch(seq + 1..=seq + 1)).await.unwrap_err();
+    assert_eq!(again, error, "room alone does not help");
+    drop(journal);
+    let journal = runs::reopened(sled, &dir).await;
+    assert!(journal.verify(run_id(1)).await.unwrap().events >= seq);
+}
