@@ -43,6 +43,8 @@ impl SledJournal {
     /// [`JournalError::Newer`], [`JournalError::Full`], and [`JournalError::Unusable`] for all else: another process has
     /// it open, sled cannot recover it, it is no journal.
     pub fn open(path: &Path, state_dir: &Path) -> Result<Self, JournalError> {
+        let absolute = |path| std::path::absolute(path).map_err(|error| io_error(path, "no absolute path", &error));
+        let (path, state_dir) = (&absolute(path)?, &absolute(state_dir)?);
         make_dir(path).map_err(|error| io_error(path, "cannot make the directory", &error))?;
         let terms = Terms::of_this_boot().map_err(|error| unusable(path, format!("no boot id: {error}")))?;
         let config = sled::Config::new().path(path).flush_every_ms(None);

@@ -48,6 +48,9 @@ impl SqliteJournal {
     /// [`JournalError::Newer`] for a store of a newer version, [`JournalError::Full`] where there is no room to make
     /// one, [`JournalError::Unusable`] for all else: what is there is no journal, or may not be written.
     pub fn open(state_dir: &Path) -> Result<Self, JournalError> {
+        // Connections are opened later too, and the working directory may be another one by then.
+        let state_dir = &std::path::absolute(state_dir)
+            .map_err(|error| unusable(state_dir, format!("no absolute path: {error}")))?;
         let terms = Terms::of_this_boot().map_err(|error| unusable(state_dir, format!("no boot id: {error}")))?;
         let database = open::for_writing(state_dir)?;
         let readers = Readers { place: state_dir.to_owned(), terms: terms.clone(), idle: Mutex::default() };

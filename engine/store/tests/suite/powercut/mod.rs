@@ -181,7 +181,9 @@ fn a_disk_that_lies_is_noticed() {
 #[cfg(feature = "sled")]
 #[test]
 fn sled_s_losses_are_counted() {
-    let Tally { whole, .. } = try_store("sled:journal.sled", false);
-    // No claim is made for sled: the figures are printed, and reported in docs/decisions/0001-sqlite-not-sled.md.
-    assert!(whole > 0, "nothing was tried");
+    let Tally { whole, lost, .. } = try_store("sled:journal.sled", false);
+    assert!(whole > 20, "hardly anything was tried");
+    // Less is claimed for sled; what it refuses is printed. Without our own sync a third of the tries lose something, with it
+    // none was seen to: see docs/decisions/0001-sqlite-not-sled.md.
+    assert!(lost.len() * 50 < whole, "see above");
 }
