@@ -10,8 +10,9 @@ use piton_runner::journal::{JournalError, Lease, NewRun, RunStatus};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::open::{database_of, explain};
+use crate::chain::Link;
 use crate::place::unusable;
-use crate::record::{Entry, Link};
+use crate::record::Entry;
 use crate::request::{Reply, Request, follow};
 use crate::terms::{Term, Terms};
 use crate::writer::Books;
