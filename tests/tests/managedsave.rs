@@ -2,125 +2,35 @@
 //!
 //! The guest prints a boot id and a counter twice a second: memory survived if, and only if, both go on.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
-
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::time::Duration;
-
-use tempfile::TempDir;
+use piton_tests::lab::{Beat, Lab, root};
 
 const SAVE: &str = "/var/lib/libvirt/qemu/save/web1.save";
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
-}
+/// The lab with a guest, and what can be seen of its managed save.
+struct Host(Lab);
 
-/// The binary that was built along with this test.
-fn piton() -> PathBuf {
-    let here = std::env::current_exe().unwrap();
-    let binary = here.ancestors().nth(2).unwrap().join("piton");
-    assert!(binary.exists(), "{} is not there: cargo build -p piton-cli", binary.display());
-    binary
-}
+impl std::ops::Deref for Host {
+    type Target = Lab;
 
-fn shown(output: &Output) -> String {
-    format!(
-        "{}\n--- stdout\n{}--- stderr\n{}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    )
-}
-
-/// A host with libvirt and one guest, and a project that knows it; gone when dropped.
-struct Lab {
-    dir: TempDir,
-}
-
-/// One line of the guest's heartbeat.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Beat {
-    boot: String,
-    count: u64,
-}
-
-impl Lab {
-    fn up() -> Self {
-        let lab = Self { dir: tempfile::tempdir().unwrap() };
-        lab.script("up", &[]);
-        lab.script("guest", &["hv1", "web1"]);
-        fs::write(lab.dir.path().join("piton.toml"), "").unwrap();
-        lab
+    fn deref(&self) -> &Lab {
+        &self.0
     }
+}
 
-    fn script(&self, name: &str, more: &[&str]) {
-        let path = root().join("tests/lab").join(name);
-        let output = Command::new(path).arg(self.dir.path()).args(more).stdin(Stdio::null()).output().unwrap();
-        assert!(output.status.success(), "{name}: {}", shown(&output));
-    }
+fn up() -> Host {
+    Host(Lab::with_guest())
+}
 
-    /// Runs a script on the host as somebody would by hand; what it printed.
-    fn by_hand(&self, script: &str) -> String {
-        let config = self.dir.path().join("ssh_config");
-        let output = Command::new("ssh").arg("-F").arg(config).args(["hv1", script]).stdin(Stdio::null()).output();
-        let output = output.unwrap();
-        assert!(output.status.success(), "{script}: {}", shown(&output));
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
-    }
+fn runbook() -> String {
+    root().join("runbooks/libvirt/managedsave-recover.yaml").display().to_string()
+}
 
-    fn piton(&self, words: &[&str]) -> Output {
-        let mut command = Command::new(piton());
-        command.arg("-C").arg(self.dir.path()).arg("--state").arg(self.dir.path().join("state")).args(words);
-        command.stdin(Stdio::null()).output().unwrap()
-    }
-
+impl Host {
     /// Runs the runbook to its end or to where it parks.
     fn recover(&self, exit: i32, more: &[&str]) -> String {
-        let runbook = root().join("runbooks/libvirt/managedsave-recover.yaml");
-        let words = [&["run", runbook.to_str().unwrap(), "vm=web1", "hypervisor=hv1"], more].concat();
+        let runbook = runbook();
+        let words = [&["run", &runbook, "vm=web1", "hypervisor=hv1"], more].concat();
         self.expect(exit, &words)
-    }
-
-    fn expect(&self, exit: i32, words: &[&str]) -> String {
-        let output = self.piton(words);
-        let shown = shown(&output);
-        assert_eq!(output.status.code(), Some(exit), "piton {words:?}: {shown}");
-        shown
-    }
-
-    /// The id of the newest run.
-    fn run(&self) -> String {
-        let output = self.piton(&["ls", "--json"]);
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let first = text.split("\"id\":").nth(1).unwrap_or_else(|| panic!("{}", shown(&output)));
-        first.split('"').nth(1).unwrap().to_owned()
-    }
-
-    fn beats(&self) -> Vec<Beat> {
-        let log = self.dir.path().join("hosts/hv1/var/log/libvirt/qemu/web1-serial.log");
-        let text = String::from_utf8_lossy(&fs::read(log).unwrap()).into_owned();
-        let beat = |line: &str| {
-            let (count, boot) = line.trim().strip_prefix("TICK n=")?.split_once(" boot=")?;
-            (boot.len() == 8).then_some(Beat { boot: boot.to_owned(), count: count.parse().ok()? })
-        };
-        text.lines().filter_map(beat).collect()
-    }
-
-    /// The first heartbeat after the first `seen` of them.
-    fn beat_after(&self, seen: usize) -> Beat {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        runtime.block_on(async {
-            let mut tick = tokio::time::interval(Duration::from_millis(100));
-            for _ in 0..600 {
-                tick.tick().await;
-                if let Some(beat) = self.beats().get(seen) {
-                    return beat.clone();
-                }
-            }
-            panic!("the guest does not beat: {:?}", self.beats())
-        })
     }
 
     /// Saves the guest's memory; its last heartbeat before that, and how many there were.
@@ -129,7 +39,7 @@ impl Lab {
         // virtlogd closes the log when it has written the last of it.
         self.by_hand("while ls -l /proc/$(cat /run/virtlogd.pid)/fd | grep -q web1-serial; do sleep 0.05; done");
         let beats = self.beats();
-        (beats.last().unwrap().clone(), beats.len())
+        (beats[beats.len() - 1].clone(), beats.len())
     }
 
     fn state(&self) -> String {
@@ -155,19 +65,9 @@ impl Lab {
     }
 }
 
-impl Drop for Lab {
-    fn drop(&mut self) {
-        let done = Command::new(root().join("tests/lab/down")).arg(self.dir.path()).output();
-        if !std::thread::panicking() {
-            let done = done.unwrap();
-            assert!(done.status.success(), "{}", shown(&done));
-        }
-    }
-}
-
 #[test]
 fn lab_a_whole_image_is_resumed_and_a_guest_without_one_is_left_alone() {
-    let lab = Lab::up();
+    let lab = up();
     let said = lab.recover(0, &[]);
     assert!(lab.kept().is_empty(), "{said}");
     assert_eq!(lab.state(), "running (booted)");
@@ -186,7 +86,7 @@ fn lab_a_whole_image_is_resumed_and_a_guest_without_one_is_left_alone() {
 
 #[test]
 fn lab_every_damage_is_seen_and_the_image_kept() {
-    let lab = Lab::up();
+    let lab = up();
     for damage in [
         "truncate -s 0 F",
         "truncate -s 50 F",
@@ -219,61 +119,51 @@ fn lab_every_damage_is_seen_and_the_image_kept() {
 
 #[test]
 fn lab_memory_is_given_up_only_when_somebody_says_so() {
-    let lab = Lab::up();
+    let lab = up();
     let (before, seen) = lab.save();
     let image = lab.by_hand(&format!("truncate -s 50 {SAVE} && ls -i {SAVE}"));
 
     // Undo: everything is as it was found.
     lab.recover(5, &[]);
     assert_eq!(lab.state(), "shut off (saved)");
-    let run = lab.run();
-    let asked = lab.expect(0, &["show", &run]);
+    let asked = lab.expect(0, &["show", "latest"]);
     assert!(asked.contains("accept"), "{asked}");
-    lab.piton(&["undo", &run, "--why", "to see"]);
-    lab.piton(&["resume", &run]);
+    lab.piton(&["undo", "latest", "--why", "to see"]);
+    lab.piton(&["resume", "latest"]);
     assert_eq!(lab.by_hand(&format!("ls -i {SAVE}")), image);
     assert_eq!((lab.state().as_str(), lab.kept()), ("shut off (saved)", Vec::new()));
 
     // Skip: accepted.
     lab.recover(5, &[]);
-    let run = lab.run();
-    lab.piton(&["skip", &run, "accept", "--why", "it was only a test"]);
-    lab.expect(0, &["resume", &run]);
+    lab.piton(&["skip", "latest", "accept", "--why", "it was only a test"]);
+    lab.expect(0, &["resume", "latest"]);
     lab.assert_booted_anew(&before, seen);
     assert_eq!(lab.kept().len(), 1);
 }
 
 #[test]
 fn lab_a_missing_disk_is_named_and_the_memory_survives_its_return() {
-    let lab = Lab::up();
+    let lab = up();
     let (before, seen) = lab.save();
     lab.by_hand("cd /var/lib/libvirt/images && mv web1.img elsewhere");
     lab.recover(5, &["accept_memory_loss=true"]);
-    let run = lab.run();
-    let said = lab.expect(0, &["logs", &run, "disks[hv1]"]);
+    let said = lab.expect(0, &["logs", "latest", "disks[hv1]"]);
     assert!(said.contains("/var/lib/libvirt/images/web1.img"), "{said}");
 
     lab.by_hand("cd /var/lib/libvirt/images && mv elsewhere web1.img");
-    lab.piton(&["retry", &run, "disks[hv1]", "--why", "it is back"]);
-    lab.expect(0, &["resume", &run]);
+    lab.piton(&["retry", "latest", "disks[hv1]", "--why", "it is back"]);
+    lab.expect(0, &["resume", "latest"]);
     lab.assert_memory_went_on(&before, seen);
 }
 
 #[test]
 fn lab_a_guest_that_cannot_boot_gets_its_image_back() {
-    let lab = Lab::up();
+    let lab = up();
     lab.save();
     let image = lab.by_hand(&format!("truncate -s 4096 {SAVE} && ls -i {SAVE}"));
     lab.by_hand("cd /var/lib/libvirt/images && mv vmlinuz elsewhere");
     // With the kernel missing nothing can start: the image's fault is found first, then the boot fails and is undone.
-    let output = lab.piton(&[
-        "run",
-        root().join("runbooks/libvirt/managedsave-recover.yaml").to_str().unwrap(),
-        "vm=web1",
-        "hypervisor=hv1",
-        "accept_memory_loss=true",
-    ]);
-    assert_eq!(output.status.code(), Some(4), "{}", shown(&output));
+    lab.recover(4, &["accept_memory_loss=true"]);
     assert_eq!(lab.by_hand(&format!("ls -i {SAVE}")), image);
     assert!(lab.kept().is_empty());
 }
