@@ -1,0 +1,68 @@
+//! The concrete parts that the engine is made of.
+
+use std::sync::Arc;
+
+use piton_core::ids::RunId;
+use piton_core::plan::Plan;
+use piton_runner::Ports;
+use piton_runner::clock::{Clock, SystemClock};
+use piton_runner::observer::Observer;
+use piton_store::{DEFAULT_CAP, FileOutputs};
+
+use crate::exit::Failure;
+use crate::store::Store;
+
+/// What a driver needs to drive a run with this plan.
+pub(crate) fn ports(store: &Store, plan: &Plan, observer: Arc<dyn Observer>) -> Result<Ports, Failure> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    Ok(Ports {
+        journal: store.journal.clone(),
+        transport: transport(&plan.hosts, store)?,
+        outputs: Arc::new(FileOutputs::new(&store.dir, clock.clone(), DEFAULT_CAP)),
+        clock,
+        observer,
+    })
+}
+
+/// A new id for a run: the time, and 80 bits that nobody can guess.
+pub(crate) fn new_run_id() -> Result<RunId, Failure> {
+    let ms = u64::try_from(SystemClock.now().0).unwrap_or(0);
+    Ok(RunId::from_parts(ms, u128::from_le_bytes(random()?)))
+}
+
+/// `machine:pid:nonce`: who this engine is.
+pub(crate) fn owner() -> Result<String, Failure> {
+    let nonce: [u8; 4] = random()?;
+    Ok(format!("{}:{}:{:08x}", machine(), std::process::id(), u32::from_le_bytes(nonce)))
+}
+
+fn random<const N: usize>() -> Result<[u8; N], Failure> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Failure::other(format!("the system gives no random numbers: {error}")))?;
+    Ok(bytes)
+}
+
+/// Whether the engine that is called so is a process of this machine that has ended.
+pub(crate) fn is_dead(owner: &str) -> bool {
+    let mut words = owner.rsplitn(3, ':');
+    let (Some(_nonce), Some(pid), Some(on)) = (words.next(), words.next(), words.next()) else { return false };
+    on == machine() && pid.parse::<u32>().is_ok_and(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists())
+}
+
+/// `user@machine`: who speaks. With sudo it is the person, and whom they became.
+pub(crate) fn speaker() -> String {
+    let named = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
+    let user = named("USER")
+        .or_else(|| named("LOGNAME"))
+        .unwrap_or_else(|| format!("uid-{}", rustix::process::getuid().as_raw()));
+    match named("SUDO_USER").filter(|person| *person != user) {
+        Some(person) => format!("{person}({user})@{}", machine()),
+        None => format!("{user}@{}", machine()),
+    }
+}
+
+/// The name of this machine (uname(2)).
+pub(crate) fn machine() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
