@@ -113,6 +113,11 @@ impl Expr {
         &self.0.names.roots
     }
 
+    /// The parameters that the expression names as `params.<name>` or `params["<name>"]`.
+    pub fn params(&self) -> &BTreeSet<String> {
+        &self.0.names.params
+    }
+
     /// The value of the expression.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ use crate::value::Value;
 pub(super) struct Names {
     pub(super) roots: BTreeSet<String>,
     pub(super) steps: BTreeSet<StepId>,
+    pub(super) params: BTreeSet<String>,
     /// The paths with only constant parts: to say what is missing when Rhai only says that something is.
     pub(super) paths: Vec<Vec<String>>,
 }
@@ -225,6 +226,9 @@ impl Names {
             let Some(id) = path.get(1) else { return Err(whole_steps(offset)) };
             let id = StepId::new(id).map_err(|bad| ExprError { message: bad.to_string(), offset })?;
             self.steps.insert(id);
+        }
+        if path.first().is_some_and(|root| root == "params") {
+            self.params.extend(path.get(1).cloned());
         }
         self.paths.push(path);
         Ok(())

@@ -23,6 +23,7 @@ struct Parsed {
     pieces: Vec<Piece>,
     steps: BTreeSet<StepId>,
     roots: BTreeSet<String>,
+    params: BTreeSet<String>,
 }
 
 enum Piece {
@@ -39,6 +40,7 @@ impl Template {
         let mut pieces = Vec::new();
         let mut steps = BTreeSet::new();
         let mut roots = BTreeSet::new();
+        let mut params = BTreeSet::new();
         let mut at = 0;
         while let Some(open) = source[at..].find("{{").map(|found| at + found) {
             if open > at {
@@ -59,13 +61,14 @@ impl Template {
             })?;
             steps.extend(expr.steps().iter().cloned());
             roots.extend(expr.roots().iter().cloned());
+            params.extend(expr.params().iter().cloned());
             pieces.push(Piece::Expr(expr));
             at = inner + length + 2;
         }
         if at < source.len() {
             pieces.push(Piece::Text(source[at..].to_owned()));
         }
-        Ok(Self(Arc::new(Parsed { source: source.to_owned(), pieces, steps, roots })))
+        Ok(Self(Arc::new(Parsed { source: source.to_owned(), pieces, steps, roots, params })))
     }
 
     /// The source as written.
@@ -89,6 +92,11 @@ impl Template {
     /// The variables that its expressions name; see [`Expr::roots`].
     pub fn roots(&self) -> &BTreeSet<String> {
         &self.0.roots
+    }
+
+    /// The parameters that its expressions name after `params.`; see [`Expr::params`].
+    pub fn params(&self) -> &BTreeSet<String> {
+        &self.0.params
     }
 
     /// The text with the values in it, each as [`to_text`] writes it.

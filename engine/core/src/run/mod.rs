@@ -5,6 +5,7 @@ mod decide;
 mod effect;
 mod event;
 mod input;
+mod kept;
 mod outputs;
 mod replay;
 mod said;

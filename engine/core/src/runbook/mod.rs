@@ -1,4 +1,9 @@
-//! A runbook: what somebody wrote, checked. The form on paper is in [`syntax`], the checking in [`check`].
+//! A runbook: what somebody wrote, checked. The form on paper is in `syntax`, what needs all steps to check in `check`,
+//! values of parameters in `values`.
+
+mod check;
+mod syntax;
+mod values;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,6 +14,9 @@ use crate::expr::{Expr, Template};
 use crate::fault::Span;
 use crate::ids::{EnvName, ParamName, RunbookName, StepId};
 use crate::value::Value;
+
+pub use syntax::{MAX_STEPS, parse};
+pub use values::{check_value, read_params, read_value};
 
 /// A checked runbook. It has no faults of its own; what depends on parameters and inventory comes with the plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
