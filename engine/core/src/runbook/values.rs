@@ -323,12 +323,13 @@ pub(super) fn whole(pattern: &str) -> Result<Regex, String> {
 
 /// A regular expression, of bounded size.
 pub(super) fn compile(pattern: &str) -> Result<Regex, String> {
-    regex::RegexBuilder::new(pattern).size_limit(MAX_REGEX).build().map_err(|error| match error {
-        regex::Error::CompiledTooBig(_) => "the regular expression is too large".to_owned(),
-        // The last line says what is wrong, those before it draw an arrow.
-        error => {
-            error.to_string().lines().last().unwrap_or("it cannot be read").trim_start_matches("error: ").to_owned()
+    regex::RegexBuilder::new(pattern).size_limit(MAX_REGEX).build().map_err(|error| {
+        if matches!(error, regex::Error::CompiledTooBig(_)) {
+            return "the regular expression is too large".to_owned();
         }
+        // The last line says what is wrong, those before it draw an arrow.
+        let text = error.to_string();
+        text.lines().last().unwrap_or("it cannot be read").trim_start_matches("error: ").to_owned()
     })
 }
 
