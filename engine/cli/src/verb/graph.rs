@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use clap::ValueEnum;
 use piton_core::ids::RunbookName;
 use piton_core::run::{Run, TaskState};
-use piton_core::runbook::{Runbook, Step};
+use piton_core::runbook::Runbook;
 
 use crate::cli::Globals;
 use crate::exit::{Code, Failure};
@@ -93,9 +93,6 @@ fn of_runbook(runbook: &Runbook) -> Drawing {
         let from = step.needs.iter().filter_map(|id| number.get(id));
         from.map(move |&from| (from, to, !step.barrier)).collect::<Vec<_>>()
     });
-    let barriers = |step: &Step| step.barrier;
-    let per_host_matters = steps().any(|(s, _)| barriers(s));
-    let edges = edges.map(|(from, to, own)| (from, to, own || !per_host_matters));
     Drawing { nodes: nodes.collect(), edges: edges.collect() }
 }
 

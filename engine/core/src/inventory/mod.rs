@@ -69,14 +69,3 @@ impl SshSettings {
         *self == Self::default()
     }
 }
-
-/// PROVISIONAL
-impl Inventory {
-    /// PROVISIONAL
-    pub fn select(&self, pattern: &str, _allow_unknown: bool) -> Result<Vec<HostName>, crate::ids::BadName> {
-        if let Some(g) = self.groups.get(pattern) {
-            return Ok(g.clone());
-        }
-        Ok(vec![HostName::new(pattern)?])
-    }
-}
