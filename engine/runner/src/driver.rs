@@ -210,11 +210,7 @@ impl Driver {
             inputs = Vec::new();
             tokio::select! {
                 biased;
-                changed = handover.wait_for(|&wanted| wanted) => {
-                    if changed.is_ok() {
-                        return Ok(End::HandedOver);
-                    }
-                }
+                () = asked(handover) => return Ok(End::HandedOver),
                 _ = heartbeat.tick() => self.renew().await?,
                 input = self.news.recv() => inputs.extend(input),
             }
@@ -283,6 +279,14 @@ impl Driver {
                 other => return other,
             }
         }
+    }
+}
+
+/// Returns when the run is to be handed over; never, if whoever could ask for it is gone.
+async fn asked(handover: &mut watch::Receiver<bool>) {
+    let gone = handover.wait_for(|&wanted| wanted).await.is_err();
+    if gone {
+        std::future::pending::<()>().await;
     }
 }
 

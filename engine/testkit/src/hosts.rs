@@ -70,8 +70,14 @@ impl SimHosts {
     /// Has every hanging job whose name contains `part` end with this status; returns how many did.
     pub fn finish(&self, part: &str, status: u8) -> usize {
         let jobs = self.jobs();
-        let hanging = jobs.iter().filter(|(name, job)| name.contains(part) && *job.state.borrow() == State::Running);
-        hanging.map(|(_, job)| job.state.send_replace(State::Exited(status, ""))).count()
+        let mut ended = 0;
+        for (_, job) in jobs.iter().filter(|(name, _)| name.contains(part)) {
+            if *job.state.borrow() == State::Running {
+                job.state.send_replace(State::Exited(status, ""));
+                ended += 1;
+            }
+        }
+        ended
     }
 
     fn name(spec: &JobSpec) -> String {

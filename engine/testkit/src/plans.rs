@@ -110,7 +110,7 @@ fn write_step(yaml: &mut String, letter: char, index: usize, step: &AnyStep) {
     line(format!("    hosts: [{}]", hosts.join(", ")));
     line(format!("    run: do-{letter}{index}"));
     for (set, text) in [
-        (step.barrier, "barrier: true"),
+        (step.barrier && !needs.is_empty(), "barrier: true"),
         (step.unless, "unless: look"),
         (step.verify, "verify: { run: look, within: 10s, every: 3s }"),
         (step.undo && letter == 's', "undo: back"),

@@ -69,8 +69,8 @@ fn no_more_than_max_parallel_are_in_flight() {
 
 #[test]
 fn when_false_skips_and_the_rest_goes_on() {
-    let yaml = "runbook: x\nparams: { go: { type: boolean } }\nsteps:\n  - { id: a, run: a, when: go }\n  - { id: b, run: b }\n";
-    let mut m = Machine::start(plan_with(yaml, &[("go", "false")]));
+    let yaml = "runbook: x\nparams: { wanted: { type: boolean } }\nsteps:\n  - { id: a, run: a, when: wanted }\n  - { id: b, run: b }\n";
+    let mut m = Machine::start(plan_with(yaml, &[("wanted", "false")]));
     assert_eq!(m.states(), ["a[local] skipped", "b[local] running"]);
     m.exit("b[local]", 0);
     assert_eq!(m.run.outcome(), Some(Outcome::Succeeded));

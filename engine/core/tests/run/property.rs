@@ -82,12 +82,13 @@ fn finish(m: &mut Machine) {
             return;
         }
         let index = m.run.parked().next();
+        let effect = m.run.wanted().next().cloned();
         if m.run.is_parked()
             && let Some(index) = index
         {
             let task = m.run.graph().id(index).clone();
             m.say(Word::Skip { task, why: String::new() });
-        } else if let Some(effect) = m.run.wanted().next().cloned() {
+        } else if let Some(effect) = effect {
             match effect {
                 Effect::Carry(job) => drop(m.exit(&job.attempt.task.to_string(), 0)),
                 Effect::Stop(job) => drop(m.stopped(&job.attempt.task.to_string())),

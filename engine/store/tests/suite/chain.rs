@@ -2,7 +2,7 @@
 
 use super::*;
 
-pub async fn a_whole_chain_verifies(open: Open, dir: &Path) {
+pub(crate) async fn a_whole_chain_verifies(open: Open, dir: &Path) {
     let (journal, lease) = with_run(open, dir, 1).await;
     let first = journal.verify(run_id(1)).await.unwrap();
     journal.append(&lease, batch(2..=50)).await.unwrap();

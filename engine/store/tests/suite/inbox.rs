@@ -3,7 +3,7 @@
 use super::runs::reopened;
 use super::*;
 
-pub async fn words_wait_until_an_append_takes_them(open: Open, dir: &Path) {
+pub(crate) async fn words_wait_until_an_append_takes_them(open: Open, dir: &Path) {
     let (journal, lease) = with_run(open, dir, 1).await;
     let retry = Word::Retry { task: "copy[hv1]".parse().unwrap(), why: "fixed".into() };
     let first = journal.say(run_id(1), "ada@ops", cancel("mistake"), Timestamp(10)).await.unwrap();
@@ -25,7 +25,7 @@ pub async fn words_wait_until_an_append_takes_them(open: Open, dir: &Path) {
     assert!(third > second, "a number is never given twice");
 }
 
-pub async fn a_refused_append_takes_no_word(open: Open, dir: &Path) {
+pub(crate) async fn a_refused_append_takes_no_word(open: Open, dir: &Path) {
     let (journal, lease) = with_run(open, dir, 1).await;
     let word = journal.say(run_id(1), "ada", cancel("x"), Timestamp(1)).await.unwrap();
     let other = Lease { fence: lease.fence + 1, ..lease.clone() };
@@ -34,7 +34,7 @@ pub async fn a_refused_append_takes_no_word(open: Open, dir: &Path) {
     assert_eq!(journal.inbox(run_id(1)).await.unwrap().len(), 1);
 }
 
-pub async fn a_word_wakes_who_waits(open: Open, dir: &Path) {
+pub(crate) async fn a_word_wakes_who_waits(open: Open, dir: &Path) {
     let (journal, _lease) = with_run(open, dir, 1).await;
     journal.letters().await;
     let waiting = {
@@ -49,7 +49,7 @@ pub async fn a_word_wakes_who_waits(open: Open, dir: &Path) {
     assert_eq!(journal.inbox(run_id(1)).await.unwrap()[0].id, said.unwrap());
 }
 
-pub async fn words_of_one_run_are_not_another_s(open: Open, dir: &Path) {
+pub(crate) async fn words_of_one_run_are_not_another_s(open: Open, dir: &Path) {
     let (journal, one) = with_run(open, dir, 1).await;
     let two = journal.create(created(2), "a", LONG).await.unwrap();
     let word = journal.say(run_id(1), "ada", cancel("x"), Timestamp(1)).await.unwrap();

@@ -3,7 +3,7 @@
 use super::runs::reopened;
 use super::*;
 
-pub async fn a_run_that_is_held_is_not_given_away(open: Open, dir: &Path) {
+pub(crate) async fn a_run_that_is_held_is_not_given_away(open: Open, dir: &Path) {
     let (journal, lease) = with_run(open, dir, 1).await;
     let held = Err(JournalError::Held { run: run_id(1), owner: "a".into() });
     assert_eq!(journal.claim(run_id(1), "b", LONG).await, held);
@@ -11,7 +11,7 @@ pub async fn a_run_that_is_held_is_not_given_away(open: Open, dir: &Path) {
     assert_eq!(journal.summary(run_id(1)).await.unwrap().owner.as_deref(), Some("a"));
 }
 
-pub async fn the_same_owner_may_claim_again_and_its_older_lease_is_stale(open: Open, dir: &Path) {
+pub(crate) async fn the_same_owner_may_claim_again_and_its_older_lease_is_stale(open: Open, dir: &Path) {
     let (journal, old) = with_run(open, dir, 1).await;
     let new = journal.claim(run_id(1), "a", LONG).await.unwrap();
     assert!(new.fence > old.fence);
@@ -31,7 +31,7 @@ async fn refused_everywhere(journal: &dyn Journal, old: &Lease) {
     assert_eq!(journal.summary(old.run).await.unwrap(), before);
 }
 
-pub async fn an_expired_lease_goes_on_until_somebody_takes_the_run(open: Open, dir: &Path) {
+pub(crate) async fn an_expired_lease_goes_on_until_somebody_takes_the_run(open: Open, dir: &Path) {
     let journal = open(dir).unwrap();
     let first = journal.create(created(1), "a", Duration::ZERO).await.unwrap();
     assert_eq!(journal.summary(run_id(1)).await.unwrap().owner, None);
@@ -48,7 +48,7 @@ pub async fn an_expired_lease_goes_on_until_somebody_takes_the_run(open: Open, d
     assert_eq!(journal.verify(run_id(1)).await.unwrap().events, 4);
 }
 
-pub async fn a_released_run_can_be_taken_at_once(open: Open, dir: &Path) {
+pub(crate) async fn a_released_run_can_be_taken_at_once(open: Open, dir: &Path) {
     let (journal, first) = with_run(open, dir, 1).await;
     journal.release(&first).await.unwrap();
     assert_eq!(journal.summary(run_id(1)).await.unwrap().owner, None);
@@ -58,7 +58,7 @@ pub async fn a_released_run_can_be_taken_at_once(open: Open, dir: &Path) {
     journal.append(&second, batch(2..=2)).await.unwrap();
 }
 
-pub async fn renewing_keeps_the_run(open: Open, dir: &Path) {
+pub(crate) async fn renewing_keeps_the_run(open: Open, dir: &Path) {
     let journal = open(dir).unwrap();
     let lease = journal.create(created(1), "a", Duration::ZERO).await.unwrap();
     journal.renew(&lease, LONG).await.unwrap();
@@ -77,7 +77,7 @@ async fn eventually_claimed(journal: &dyn Journal, owner: &str) -> Lease {
     .await
 }
 
-pub async fn a_lease_outlives_the_process_but_not_its_time(open: Open, dir: &Path) {
+pub(crate) async fn a_lease_outlives_the_process_but_not_its_time(open: Open, dir: &Path) {
     let (journal, lease) = with_run(open, dir, 1).await;
     drop(journal);
     let journal = reopened(open, dir).await;

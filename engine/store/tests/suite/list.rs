@@ -12,7 +12,7 @@ fn all() -> Filter {
     Filter { limit: 100, ..Filter::default() }
 }
 
-pub async fn runs_come_newest_first_in_pages(open: Open, dir: &Path) {
+pub(crate) async fn runs_come_newest_first_in_pages(open: Open, dir: &Path) {
     let journal = open(dir).unwrap();
     for number in [3, 1, 9, 0, 7, 2, 8, 4, 6, 5] {
         journal.create(created(number), "a", LONG).await.unwrap();
@@ -28,7 +28,7 @@ pub async fn runs_come_newest_first_in_pages(open: Open, dir: &Path) {
     assert_eq!(journal.list(&Filter::default()).await.unwrap(), [], "at most none");
 }
 
-pub async fn filters_narrow_the_list(open: Open, dir: &Path) {
+pub(crate) async fn filters_narrow_the_list(open: Open, dir: &Path) {
     let journal = open(dir).unwrap();
     for number in 0..6 {
         let mut run = created(number);
@@ -62,7 +62,7 @@ pub async fn filters_narrow_the_list(open: Open, dir: &Path) {
     assert_eq!(ids(&*journal, Filter { id_prefix: Some(String::new()), ..all() }).await, [0, 1, 2, 3, 4, 5]);
 }
 
-pub async fn what_nobody_drives_is_adrift(open: Open, dir: &Path) {
+pub(crate) async fn what_nobody_drives_is_adrift(open: Open, dir: &Path) {
     let journal = open(dir).unwrap();
     let mut leases = Vec::new();
     for number in 0..6 {

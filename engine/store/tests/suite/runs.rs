@@ -2,7 +2,7 @@
 
 use super::*;
 
-pub async fn a_run_reads_back_as_it_was_created(open: Open, dir: &Path) {
+pub(crate) async fn a_run_reads_back_as_it_was_created(open: Open, dir: &Path) {
     let (journal, lease) = with_run(open, dir, 7).await;
     assert_eq!((lease.run, lease.owner.as_str(), lease.fence), (run_id(7), "a", 1));
     let run = created(7);
@@ -17,7 +17,7 @@ pub async fn a_run_reads_back_as_it_was_created(open: Open, dir: &Path) {
     assert_eq!((summary.owner.as_deref(), summary.plan), (Some("a"), Digest::of(run.plan.as_bytes())));
 }
 
-pub async fn a_second_run_with_the_same_id_is_refused(open: Open, dir: &Path) {
+pub(crate) async fn a_second_run_with_the_same_id_is_refused(open: Open, dir: &Path) {
     let (journal, lease) = with_run(open, dir, 1).await;
     let other = NewRun { title: "another".into(), events: vec![event(1), event(2)], ..created(1) };
     assert_eq!(journal.create(other, "b", LONG).await, Err(JournalError::Exists(run_id(1))));
@@ -33,7 +33,7 @@ pub async fn a_second_run_with_the_same_id_is_refused(open: Open, dir: &Path) {
     assert_eq!(journal.verify(run_id(3)).await.unwrap().events, 0);
 }
 
-pub async fn a_run_that_is_not_there_is_said_not_to_be_there(open: Open, dir: &Path) {
+pub(crate) async fn a_run_that_is_not_there_is_said_not_to_be_there(open: Open, dir: &Path) {
     let journal = open(dir).unwrap();
     let lost = JournalError::NoSuchRun(run_id(1));
     let lease = Lease { run: run_id(1), owner: "a".into(), fence: 1 };
@@ -49,7 +49,7 @@ pub async fn a_run_that_is_not_there_is_said_not_to_be_there(open: Open, dir: &P
     assert_eq!(journal.verify(run_id(1)).await, Err(lost));
 }
 
-pub async fn appends_read_back_page_by_page_also_after_opening_again(open: Open, dir: &Path) {
+pub(crate) async fn appends_read_back_page_by_page_also_after_opening_again(open: Open, dir: &Path) {
     let (journal, lease) = with_run(open, dir, 1).await;
     for seq in (2..=296).step_by(3) {
         journal.append(&lease, batch(seq..=seq + 2)).await.unwrap();
@@ -82,11 +82,11 @@ pub async fn appends_read_back_page_by_page_also_after_opening_again(open: Open,
 }
 
 /// Opens a store again whose last user was dropped: it lets go when its writer thread has ended.
-pub async fn reopened(open: Open, dir: &Path) -> Arc<dyn Journal> {
+pub(crate) async fn reopened(open: Open, dir: &Path) -> Arc<dyn Journal> {
     eventually("the store opens again", async || open(dir).ok()).await
 }
 
-pub async fn a_gap_is_refused_and_nothing_is_written(open: Open, dir: &Path) {
+pub(crate) async fn a_gap_is_refused_and_nothing_is_written(open: Open, dir: &Path) {
     let (journal, lease) = with_run(open, dir, 1).await;
     let gap = |stored, given| Err(JournalError::Gap { run: run_id(1), stored, given });
     assert_eq!(journal.append(&lease, batch(3..=4)).await, gap(1, 3));
@@ -104,7 +104,7 @@ pub async fn a_gap_is_refused_and_nothing_is_written(open: Open, dir: &Path) {
     journal.verify(run_id(1)).await.unwrap();
 }
 
-pub async fn appends_of_many_runs_at_once_all_arrive(open: Open, dir: &Path) {
+pub(crate) async fn appends_of_many_runs_at_once_all_arrive(open: Open, dir: &Path) {
     let journal = open(dir).unwrap();
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..64 {
@@ -125,7 +125,7 @@ pub async fn appends_of_many_runs_at_once_all_arrive(open: Open, dir: &Path) {
     }
 }
 
-pub async fn a_refused_append_does_not_take_its_neighbours_down(open: Open, dir: &Path) {
+pub(crate) async fn a_refused_append_does_not_take_its_neighbours_down(open: Open, dir: &Path) {
     let journal = open(dir).unwrap();
     let mut leases = Vec::new();
     for number in 0..40 {

@@ -27,7 +27,6 @@ impl Run {
             t.probes = u32::from(matches!(first, At::Unless | At::Probe(_)));
             t.started.get_or_insert(at);
             t.ended = None;
-            let deadline = deadline;
             t.state = TaskState::Active(Attempt { at: first, deadline, stopping: None, since: at, boot: None });
             Ok(())
         })?;
@@ -74,13 +73,7 @@ impl Run {
         Ok(())
     }
 
-    pub(super) fn attempt_failed(
-        &mut self,
-        task: &TaskId,
-        attempt: u32,
-        cause: &FailureCause,
-        at: Timestamp,
-    ) -> Result<(), String> {
+    pub(super) fn attempt_failed(&mut self, task: &TaskId, attempt: u32, cause: &FailureCause) -> Result<(), String> {
         let index = self.named(task)?;
         let never_began = matches!(cause, FailureCause::Unreachable(_) | FailureCause::Refused(_));
         self.change_attempt(index, attempt, |t, a| {

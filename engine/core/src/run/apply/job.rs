@@ -44,13 +44,7 @@ impl Run {
         Ok(())
     }
 
-    pub(super) fn job_stopped(
-        &mut self,
-        job: &JobId,
-        exit: Option<Exit>,
-        printed: &Printed,
-        at: Timestamp,
-    ) -> Result<(), String> {
+    pub(super) fn job_stopped(&mut self, job: &JobId, exit: Option<Exit>, printed: &Printed) -> Result<(), String> {
         self.change_job(job, |t| {
             if job.part == Part::Main {
                 t.exit = exit;
@@ -84,6 +78,10 @@ impl Run {
                     At::Settle { loss: why.clone() }
                 }
                 At::Settle { loss } => At::Lost(loss.clone()),
+                // Whether it is asked again is a decision.
+                At::Probe(probing) if attempt.stopping.is_none() => {
+                    At::Probe(Probing { next: Some(at), ..probing.clone() })
+                }
                 At::Main | At::Unless | At::Probe(_) => At::Lost(why.clone()),
                 At::Transfer | At::Wait(_) | At::Assert | At::Lost(_) | At::Over => {
                     return Err("no job is going on".to_owned());

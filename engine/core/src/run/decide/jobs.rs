@@ -16,7 +16,14 @@ const MAX_REPEATS: u32 = 3;
 
 impl Draft {
     /// A job has exited; `before` is what the attempt was at.
-    pub(in crate::run) fn exited(&mut self, task: TaskIndex, part: Part, before: Option<At>, exit: Exit, unreadable: Option<String>) {
+    pub(in crate::run) fn exited(
+        &mut self,
+        task: TaskIndex,
+        part: Part,
+        before: Option<At>,
+        exit: Exit,
+        unreadable: Option<String>,
+    ) {
         if part == Part::Undo {
             return if exit.is_success() {
                 self.push(Event::TaskUndone { task: self.name(task) });
@@ -45,8 +52,7 @@ impl Draft {
             Some(At::Probe(probing)) => self.ask_again(task, &probing, Some(exit)),
             Some(At::Settle { .. }) if passed => self.succeed(task, SuccessCause::FoundDone),
             Some(At::Settle { loss }) => {
-                let looked =
-                    format!("`{}` exited with {}", settling_part(self.run.step_of(task)), exit.0);
+                let looked = format!("`{}` exited with {}", settling_part(self.run.step_of(task)), exit.0);
                 self.unknown(task, loss, Some(looked));
             }
             // `unless` said no: the action is wanted now.
@@ -85,6 +91,9 @@ impl Draft {
     }
 
     pub(in crate::run) fn lost(&mut self, task: TaskIndex, part: Part, before: Option<At>, why: &LossCause) {
+        if part.only_looks() && self.stopping(task).is_some() {
+            return self.stopped(task, part);
+        }
         match (part, before) {
             (Part::Undo, _) => self.undo_failed(task, FailureCause::Unknown(why.clone())),
             // A probe only looks: it is no loss to ask once more, unless the host is gone altogether.

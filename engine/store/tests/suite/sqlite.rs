@@ -1,17 +1,12 @@
 //! The journal in SQLite against the suite, and what is SQLite's own.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
-
-#[macro_use]
-mod suite;
-
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::*;
 use piton_runner::journal::{Journal, JournalError};
 use piton_store::SqliteJournal;
-use suite::*;
 
 fn sqlite(dir: &Path) -> Result<Arc<dyn Journal>, JournalError> {
     Ok(Arc::new(SqliteJournal::open(dir)?))
