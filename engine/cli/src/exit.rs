@@ -2,8 +2,8 @@
 
 use piton_core::fault::Fault;
 use piton_core::run::Outcome;
+use piton_runner::DriveError;
 use piton_runner::journal::JournalError;
-use piton_runner::{DriveError, End};
 
 /// The exit codes. Scripts depend on them: a number never gets another meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,15 +30,6 @@ pub(crate) enum Code {
 }
 
 impl Code {
-    /// What the end of driving a run means.
-    pub(crate) fn of(end: End) -> Self {
-        match end {
-            End::Ended(outcome) => Self::of_outcome(outcome),
-            End::Parked => Self::Parked,
-            End::HandedOver => Self::Interrupted,
-        }
-    }
-
     /// What the outcome of a run means.
     pub(crate) fn of_outcome(outcome: Outcome) -> Self {
         match outcome {
@@ -118,9 +109,9 @@ impl Failure {
         match self {
             Self::Usage { hint, .. } | Self::Other { hint, .. } => hint.clone(),
             Self::Journal(error) | Self::Drive(DriveError::Journal(error)) => journal_advice(error),
-            Self::Drive(DriveError::Illegal { run, .. } | DriveError::Plan { run, .. }) => {
-                Some(format!("`piton verify {run}` tells whether its journal was changed; `piton show {run} --events` reads it"))
-            }
+            Self::Drive(DriveError::Illegal { run, .. } | DriveError::Plan { run, .. }) => Some(format!(
+                "`piton verify {run}` tells whether its journal was changed; `piton show {run} --events` reads it"
+            )),
             Self::Faults(_) | Self::ReaderGone => None,
         }
     }
@@ -133,10 +124,9 @@ fn journal_code(error: &JournalError) -> Code {
         | JournalError::Newer { .. }
         | JournalError::Unusable { .. }
         | JournalError::Corrupt { .. } => Code::Unreachable,
-        JournalError::Exists(_)
-        | JournalError::Held { .. }
-        | JournalError::Stale { .. }
-        | JournalError::Gap { .. } => Code::Unexpected,
+        JournalError::Exists(_) | JournalError::Held { .. } | JournalError::Stale { .. } | JournalError::Gap { .. } => {
+            Code::Unexpected
+        }
     }
 }
 
@@ -148,9 +138,9 @@ fn journal_advice(error: &JournalError) -> Option<String> {
             Some(format!("nothing is lost: the other engine goes on; `piton watch {run}` follows it"))
         }
         JournalError::Full { .. } => Some("make room there, or choose another directory with --state".to_owned()),
-        JournalError::Corrupt { run, .. } => {
-            Some(format!("the events before it can be read with `piton show {run} --events`; restore the state directory from a backup"))
-        }
+        JournalError::Corrupt { run, .. } => Some(format!(
+            "the events before it can be read with `piton show {run} --events`; restore the state directory from a backup"
+        )),
         JournalError::Unusable { .. } => {
             Some("look at the directory's owner and rights, or choose another with --state or PITON_STATE".to_owned())
         }

@@ -3,16 +3,25 @@
 //! It is a library so that the end-to-end tests can build the same program as a binary of their own package;
 //! its one public item is [`main`].
 
+mod advice;
+mod background;
 mod cli;
 mod exit;
 mod faults;
+mod follow;
+mod foreground;
 mod inventory;
+mod parts;
 mod planning;
 mod project;
 mod screen;
+mod select;
 mod store;
+mod tell;
+mod times;
 mod verb;
 mod visible;
+mod words;
 
 use std::process::ExitCode;
 

@@ -65,12 +65,8 @@ pub(crate) fn build(
     let Some(base) = base.to_str() else {
         return Err(Failure::usage(format!("the path {} is not UTF-8, which a plan cannot hold", base.display())));
     };
-    let around = Surroundings {
-        inventory: &hosts.inventory,
-        allow_unknown_hosts: hosts.allow_unknown,
-        project: base,
-        source,
-    };
+    let around =
+        Surroundings { inventory: &hosts.inventory, allow_unknown_hosts: hosts.allow_unknown, project: base, source };
     Plan::build(runbook, params, &around).map_err(Failure::Faults)
 }
 

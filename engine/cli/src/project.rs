@@ -112,7 +112,9 @@ pub(crate) fn runbook(project: Option<&Project>, wanted: &str) -> Result<Found, 
     })?;
     let Some(project) = project else {
         return Err(Failure::usage(format!("runbook `{name}` was asked for by name, and there is no project here"))
-            .hint(format!("a project is a directory with {FILE}; choose one with -C DIR, or give the path of a runbook")));
+            .hint(format!(
+                "a project is a directory with {FILE}; choose one with -C DIR, or give the path of a runbook"
+            )));
     };
     let all = runbooks(project)?;
     let matches: Vec<&PathBuf> = all.iter().filter(|p| stem(p) == Some(name.as_str())).collect();

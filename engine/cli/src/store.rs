@@ -28,9 +28,8 @@ impl Store {
     pub(crate) fn open(globals: &Globals, project: Option<&Project>) -> Result<Self, Failure> {
         let dir = state_dir(globals.state.as_deref())?;
         let said = globals.journal.clone().filter(|spec| !spec.is_empty());
-        let spec = said
-            .or_else(|| project.and_then(|p| p.settings.journal.clone()))
-            .unwrap_or_else(|| "sqlite".to_owned());
+        let spec =
+            said.or_else(|| project.and_then(|p| p.settings.journal.clone())).unwrap_or_else(|| "sqlite".to_owned());
         let journal = piton_store::open_journal(&spec, &dir)?;
         let mut told = Vec::new();
         // What is in the environment is there for the next command, too.

@@ -165,7 +165,8 @@ fn entities(text: &str) -> String {
 
 fn dot(drawing: &Drawing) -> String {
     let quote = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', " ");
-    let mut text = "digraph runbook {\n    node [shape=box, style=\"rounded,filled\", fontname=\"sans-serif\"];\n".to_owned();
+    let mut text =
+        "digraph runbook {\n    node [shape=box, style=\"rounded,filled\", fontname=\"sans-serif\"];\n".to_owned();
     for (index, node) in drawing.nodes.iter().enumerate() {
         let detail = if node.detail.is_empty() { String::new() } else { format!("\\n{}", quote(&node.detail)) };
         let shape = if node.finally { ", shape=ellipse" } else { "" };

@@ -9,18 +9,46 @@ use crate::screen::Screen;
 mod check;
 pub(crate) mod completing;
 mod completions;
+mod engine;
 mod graph;
+mod hosts;
 mod init;
+mod logs;
+mod ls;
 mod plan;
+mod resume;
+mod run;
+mod say;
+mod show;
+mod verify;
+mod watch;
+mod why;
+
+pub(crate) use watch::follow;
 
 /// What `piton` can be asked to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     Check(check::Args),
     Plan(plan::Args),
+    Run(run::Args),
+    Ls(ls::Args),
+    Show(show::Args),
+    Watch(watch::Args),
+    Logs(logs::Args),
+    Why(why::Args),
     Graph(graph::Args),
+    Resume(resume::Args),
+    Cancel(say::CancelArgs),
+    Retry(say::RetryArgs),
+    Skip(say::SkipArgs),
+    Resolve(say::ResolveArgs),
+    Undo(say::UndoArgs),
+    Hosts(hosts::Args),
+    Verify(verify::Args),
     Init(init::Args),
     Completions(completions::Args),
+    Engine(engine::Args),
 }
 
 /// Does what was asked.
@@ -35,9 +63,24 @@ pub(crate) fn run(cli: Cli, screen: &Screen) -> Result<Code, Failure> {
         match cli.verb {
             Verb::Check(args) => check::run(args, globals, screen).await,
             Verb::Plan(args) => plan::run(args, globals, screen).await,
+            Verb::Run(args) => run::run(args, globals, screen).await,
+            Verb::Ls(args) => ls::run(args, globals, screen).await,
+            Verb::Show(args) => show::run(args, globals, screen).await,
+            Verb::Watch(args) => watch::run(args, globals, screen).await,
+            Verb::Logs(args) => logs::run(args, globals, screen).await,
+            Verb::Why(args) => why::run(args, globals, screen).await,
             Verb::Graph(args) => graph::run(args, globals, screen).await,
+            Verb::Resume(args) => resume::run(args, globals, screen).await,
+            Verb::Cancel(args) => args.run(globals, screen).await,
+            Verb::Retry(args) => args.run(globals, screen).await,
+            Verb::Skip(args) => args.run(globals, screen).await,
+            Verb::Resolve(args) => args.run(globals, screen).await,
+            Verb::Undo(args) => args.run(globals, screen).await,
+            Verb::Hosts(args) => hosts::run(args, globals, screen).await,
+            Verb::Verify(args) => verify::run(args, globals, screen).await,
             Verb::Init(args) => init::run(args, screen),
             Verb::Completions(args) => completions::run(args, screen),
+            Verb::Engine(args) => engine::run(args, globals, screen).await,
         }
     });
     // A thread that waits for a terminal would otherwise keep the process from ending.

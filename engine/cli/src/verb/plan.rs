@@ -122,7 +122,11 @@ fn step(out: &mut Out, plan: &Plan, run: &Run, index: usize, planned: &PlannedSt
     }
     if let Some(probe) = step.probe() {
         let label = if step.verify.is_some() { "verify" } else { "until" };
-        let often = format!("{label} (every {}, within {})", show_duration(probe.every), show_duration(probe.within));
+        let often = if probe.within.is_zero() {
+            label.to_owned()
+        } else {
+            format!("{label} (every {}, within {})", show_duration(probe.every), show_duration(probe.within))
+        };
         scripts(out, run, index, Part::Verify, &often)?;
     }
     if step.undo.is_some() {

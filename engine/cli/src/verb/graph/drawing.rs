@@ -91,11 +91,7 @@ fn bx(drawing: &Drawing, step: usize, x: f64, y: f64) -> String {
 }
 
 fn short(text: &str, max: usize) -> String {
-    if text.chars().count() <= max {
-        text.to_owned()
-    } else {
-        text.chars().take(max - 1).chain(['…']).collect()
-    }
+    if text.chars().count() <= max { text.to_owned() } else { text.chars().take(max - 1).chain(['…']).collect() }
 }
 
 fn escape(text: &str) -> String {
@@ -132,7 +128,8 @@ fn layered(drawing: &Drawing) -> (Vec<Place>, Vec<Vec<usize>>, Vec<Way>) {
     }
     for sweep in 0..SWEEPS * 2 {
         let down = sweep % 2 == 0;
-        let order: Vec<usize> = if down { (1..layers.len()).collect() } else { (0..layers.len()).rev().skip(1).collect() };
+        let order: Vec<usize> =
+            if down { (1..layers.len()).collect() } else { (0..layers.len()).rev().skip(1).collect() };
         for index in order {
             let beside = if down { index - 1 } else { index + 1 };
             let mut column = vec![None; places.len()];
