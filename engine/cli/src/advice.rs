@@ -64,16 +64,21 @@ pub(crate) fn lines(run: &Run, store: &Store, color: bool) -> Vec<String> {
         let id = paint(color, BOLD, run.graph().id(task));
         let why = reason(run, task);
         lines.push(format!("{id} {} {}", paint(color, YELLOW, "waits for a decision:"), visible(why.as_bytes())));
-        let choices = choices(run, task, store);
-        let width = choices.iter().map(|c| c.command.chars().count()).max().unwrap_or(0);
-        for Choice { meaning, command } in choices {
-            lines.push(format!("  {command:width$}  {}", paint(color, DIM, format_args!("# {meaning}"))));
-        }
+        lines.extend(choice_lines(run, task, store, color));
     }
     if parked.len() > SHOWN {
         lines.push(format!("and {} more tasks; `piton show {}` lists them", parked.len() - SHOWN, run.id()));
     }
     lines
+}
+
+/// What a person can do about a parked task, as lines.
+pub(crate) fn choice_lines(run: &Run, task: TaskIndex, store: &Store, color: bool) -> Vec<String> {
+    let choices = choices(run, task, store);
+    let width = choices.iter().map(|c| c.command.chars().count()).max().unwrap_or(0);
+    let line =
+        |Choice { meaning, command }| format!("  {command:width$}  {}", paint(color, DIM, format_args!("# {meaning}")));
+    choices.into_iter().map(line).collect()
 }
 
 /// The parked tasks for programs.

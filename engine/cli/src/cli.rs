@@ -34,16 +34,16 @@ pub(crate) struct Globals {
     /// Use the project in DIR, or the nearest one above it, instead of the one here
     #[arg(short = 'C', long = "project", value_name = "DIR", global = true)]
     pub project: Option<PathBuf>,
-    /// Keep runs in DIR [default: $XDG_STATE_HOME/piton, else ~/.local/state/piton]
-    #[arg(long, value_name = "DIR", global = true, env = "PITON_STATE", hide_env_values = true)]
+    /// Keep runs in DIR [default: $PITON_STATE, else $XDG_STATE_HOME/piton, else ~/.local/state/piton]
+    #[arg(long, value_name = "DIR", global = true)]
     pub state: Option<PathBuf>,
-    /// The journal to use: `sqlite`, or `sled:PATH` [default: what piton.toml says, else sqlite]
-    #[arg(long, value_name = "SPEC", global = true, env = "PITON_JOURNAL", hide_env_values = true)]
+    /// The journal to use: `sqlite`, or `sled:PATH` [default: $PITON_JOURNAL, else what piton.toml says, else sqlite]
+    #[arg(long, value_name = "SPEC", global = true)]
     pub journal: Option<String>,
     /// Data as JSON on stdout
     #[arg(long, global = true)]
     pub json: bool,
-    /// When to use colours
+    /// When to use colours: auto, always, or never
     #[arg(long, value_enum, value_name = "WHEN", default_value_t, hide_possible_values = true, global = true)]
     pub color: ColorChoice,
     /// Say nothing but data and errors

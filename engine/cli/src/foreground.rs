@@ -48,14 +48,15 @@ enum Wish {
 
 impl Foreground {
     /// Prepares to drive a run with this plan.
-    pub(crate) fn new(store: &Store, screen: &Screen, run: RunId, plan: &Plan) -> Result<Self, Failure> {
+    pub(crate) fn new(store: &Store, screen: &Screen, run: RunId, plan: &Plan) -> Self {
         let viewer = Viewer::new(store, screen, run);
-        Ok(Self { ports: parts::ports(store, plan, viewer.observer())?, viewer })
+        Self { ports: parts::ports(store, plan, viewer.observer()), viewer }
     }
 
     /// Drives the run and tells how it ended.
     pub(crate) async fn drive(self, driver: Driver, store: &Store, screen: &Screen) -> Result<Code, Failure> {
         let id = driver.run().id();
+        self.viewer.seed(driver.run());
         let (hand_over, handover) = watch::channel(false);
         let mut wishes = listen()?;
         let mut driving = pin!(driver.drive(handover));

@@ -27,20 +27,20 @@ impl Store {
     /// Opens the store that the options, the environment and the project name.
     pub(crate) fn open(globals: &Globals, project: Option<&Project>) -> Result<Self, Failure> {
         let dir = state_dir(globals.state.as_deref())?;
-        let said = globals.journal.clone().filter(|spec| !spec.is_empty());
-        let spec =
-            said.or_else(|| project.and_then(|p| p.settings.journal.clone())).unwrap_or_else(|| "sqlite".to_owned());
+        let spec = globals
+            .journal
+            .clone()
+            .or_else(|| std::env::var("PITON_JOURNAL").ok())
+            .filter(|spec| !spec.is_empty())
+            .or_else(|| project.and_then(|p| p.settings.journal.clone()))
+            .unwrap_or_else(|| "sqlite".to_owned());
         let journal = piton_store::open_journal(&spec, &dir)?;
         let mut told = Vec::new();
-        // What is in the environment is there for the next command, too.
-        if let Some(state) = &globals.state
-            && std::env::var_os("PITON_STATE").is_none_or(|v| v != state.as_os_str())
-        {
+        // What is in the environment or the project is there for the next command, too.
+        if globals.state.is_some() {
             told.extend(["--state".to_owned(), dir.display().to_string()]);
         }
-        if spec != "sqlite" && std::env::var("PITON_JOURNAL").is_ok_and(|v| v != spec) {
-            told.extend(["--journal".to_owned(), spec.clone()]);
-        }
+        told.extend(globals.journal.iter().flat_map(|spec| ["--journal".to_owned(), spec.clone()]));
         Ok(Self { dir, spec, journal, told })
     }
 
@@ -87,8 +87,9 @@ impl Store {
 
 /// Where runs are kept.
 pub(crate) fn state_dir(chosen: Option<&Path>) -> Result<PathBuf, Failure> {
-    if let Some(dir) = chosen.filter(|dir| !dir.as_os_str().is_empty()) {
-        return project::absolute(dir);
+    let said = chosen.map(Path::to_owned).or_else(|| std::env::var_os("PITON_STATE").map(PathBuf::from));
+    if let Some(dir) = said.filter(|dir| !dir.as_os_str().is_empty()) {
+        return project::absolute(&dir);
     }
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|dir| dir.is_absolute());
     // A relative path there is to be ignored (XDG Base Directory Specification 0.8).

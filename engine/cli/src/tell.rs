@@ -36,6 +36,11 @@ impl Teller {
         Self { times: Times::here(), color, started: HashMap::new(), created: None }
     }
 
+    /// These tasks began before the facts that are told.
+    pub(crate) fn seed(&mut self, running: Vec<(TaskId, Timestamp)>) {
+        self.started.extend(running);
+    }
+
     /// The line for a fact, where it is worth one; with `all`, every fact is.
     pub(crate) fn tell(&mut self, recorded: &Recorded<Event>, all: bool) -> Option<String> {
         let (about, text, tone) = self.words(recorded);

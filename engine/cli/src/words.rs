@@ -61,7 +61,7 @@ pub(crate) async fn say(
         out.flush()?;
     }
     match answer {
-        Answer::Followed => screen.note(format_args!("{what}: done; `piton watch {}` follows the run", run.id)),
+        Answer::Followed => screen.note(format_args!("{what}: taken up; `piton watch {}` follows the run", run.id)),
         Answer::NotYet if wait => screen.note(format_args!(
             "{what}: stored; no engine has taken it up within {} s, it will when one drives the run",
             PATIENCE.as_secs()

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use piton_core::ids::{JobId, TaskId};
 use piton_core::run::{Event, FailureCause, Recorded};
+use piton_core::time::Timestamp;
+use piton_runner::clock::{Clock, SystemClock};
 use piton_runner::observer::Notice;
 use piton_runner::output::Stream;
 
@@ -29,7 +31,7 @@ const DRAWS: u8 = 8;
 /// The display.
 pub(super) struct Display {
     screen: MultiProgress,
-    whole: ProgressBar,
+    whole: Option<ProgressBar>,
     rows: BTreeMap<TaskId, Row>,
     teller: Teller,
     times: Times,
@@ -51,10 +53,9 @@ struct Row {
 impl Display {
     pub(super) fn new(screen: &Screen) -> Self {
         let multi = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(DRAWS));
-        let whole = multi.add(bar());
         Self {
             screen: multi,
-            whole,
+            whole: None,
             rows: BTreeMap::new(),
             teller: Teller::new(screen.color_err),
             times: Times::here(),
@@ -72,28 +73,48 @@ impl Display {
     }
 
     fn begin(&mut self, task: &TaskId) {
-        let shown = self.rows.values().filter(|r| r.bar.is_some()).count();
-        let bar = (shown < ROWS).then(|| self.screen.insert_before(&self.whole, bar()));
-        let row = Row { bar, since: Instant::now(), now: String::new(), last: VecDeque::new() };
+        let row = Row { bar: None, since: Instant::now(), now: String::new(), last: VecDeque::new() };
         if let Some(old) = self.rows.insert(task.clone(), row) {
-            drop_bar(&self.screen, old);
+            drop_bar(&self.screen, old.bar);
         }
     }
 
     fn finish(&mut self, task: &TaskId) {
-        let Some(row) = self.rows.remove(task) else { return };
-        let freed = row.bar.is_some();
-        drop_bar(&self.screen, row);
-        if freed && let Some(row) = self.rows.values_mut().find(|r| r.bar.is_none()) {
-            row.bar = Some(self.screen.insert_before(&self.whole, bar()));
+        if let Some(row) = self.rows.remove(task) {
+            drop_bar(&self.screen, row.bar);
         }
     }
 
-    fn draw(&self) {
+    /// Gives the first rows a line on the screen, and the whole one below them.
+    fn place(&mut self) -> ProgressBar {
+        let screen = &self.screen;
+        let whole = self.whole.get_or_insert_with(|| screen.add(bar()));
+        let mut shown = self.rows.values().filter(|r| r.bar.is_some()).count();
+        for row in self.rows.values_mut().filter(|r| r.bar.is_none()) {
+            if shown == ROWS {
+                break;
+            }
+            row.bar = Some(screen.insert_before(whole, bar()));
+            shown += 1;
+        }
+        whole.clone()
+    }
+
+    fn draw(&mut self) {
+        // Until something runs, the screen belongs to whoever tells the run's id.
+        if self.rows.is_empty() && self.progress.0 == 0 {
+            return;
+        }
+        let whole = self.place();
+        // What a person types, such as `^C`, must fit behind a line: a line that wraps could not be cleared again.
+        let width = width().saturating_sub(6);
         for (task, row) in &self.rows {
             if let Some(bar) = &row.bar {
-                let time = paint(self.color, DIM, took(Duration::from_secs(row.since.elapsed().as_secs())));
-                bar.set_message(format!("  {} {time} {}", paint(self.color, CYAN, task), row.now));
+                let (name, time) = (task.to_string(), took(Duration::from_secs(row.since.elapsed().as_secs())));
+                let room = width.saturating_sub(name.chars().count() + time.chars().count() + 4);
+                let now: String = row.now.chars().take(room).map(|c| if c == '\t' { ' ' } else { c }).collect();
+                let (name, time) = (paint(self.color, CYAN, cut(&name, width / 2)), paint(self.color, DIM, time));
+                bar.set_message(format!("  {name} {time} {now}"));
             }
         }
         let hidden = self.rows.values().filter(|r| r.bar.is_none()).count();
@@ -101,27 +122,50 @@ impl Display {
         let (done, all) = self.progress;
         let time = took(Duration::from_secs(self.begun.elapsed().as_secs()));
         let counts = format!("{done}/{all} done, {} running{more}, {time}", self.rows.len());
-        self.whole.set_message(paint(self.color, BOLD, counts));
+        whole.set_message(paint(self.color, BOLD, cut(&counts, width)));
     }
+}
+
+/// How many columns the terminal has.
+fn width() -> usize {
+    rustix::termios::tcgetwinsize(std::io::stderr()).map_or(80, |size| usize::from(size.ws_col)).max(20)
+}
+
+fn cut(text: &str, width: usize) -> String {
+    text.chars().take(width).collect()
 }
 
 fn bar() -> ProgressBar {
     let bar = ProgressBar::no_length();
     // The template is constant; without it the bar would only look different.
-    if let Ok(style) = ProgressStyle::with_template("{wide_msg}") {
+    if let Ok(style) = ProgressStyle::with_template("{msg}") {
         bar.set_style(style);
     }
     bar
 }
 
-fn drop_bar(screen: &MultiProgress, row: Row) {
-    if let Some(bar) = row.bar {
+fn drop_bar(screen: &MultiProgress, bar: Option<ProgressBar>) {
+    if let Some(bar) = bar {
         bar.finish_and_clear();
         screen.remove(&bar);
     }
 }
 
 impl Manner for Display {
+    fn seed(&mut self, running: Vec<(TaskId, Timestamp)>, progress: (u32, u32)) {
+        self.progress = progress;
+        let now = SystemClock.now();
+        for (task, since) in &running {
+            self.begin(task);
+            if let Some(row) = self.rows.get_mut(task) {
+                let ago = now.since(*since);
+                row.since = row.since.checked_sub(ago).unwrap_or(row.since);
+                self.begun = self.begun.min(row.since);
+            }
+        }
+        self.teller.seed(running);
+    }
+
     fn fact(&mut self, recorded: &Recorded<Event>, progress: (u32, u32)) {
         self.progress = progress;
         if let Event::JobExited { job, .. } | Event::JobStopped { job, .. } | Event::JobLost { job, .. } =
@@ -215,15 +259,16 @@ impl Manner for Display {
     }
 
     fn clear(&mut self) {
+        // Bars that are only cleared leave a line behind: they are taken off, and placed again when drawing goes on.
+        for row in self.rows.values_mut() {
+            drop_bar(&self.screen, row.bar.take());
+        }
+        drop_bar(&self.screen, self.whole.take());
         let _nobody_reads = self.screen.clear();
     }
 
     fn end(&mut self) {
-        for (_, row) in std::mem::take(&mut self.rows) {
-            drop_bar(&self.screen, row);
-        }
-        self.whole.finish_and_clear();
-        let _nobody_reads = self.screen.clear();
+        self.clear();
     }
 }
 

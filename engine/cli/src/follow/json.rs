@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use piton_core::ids::{JobId, RunId};
+use piton_core::ids::{JobId, RunId, TaskId};
 use piton_core::run::{Event, Recorded};
+use piton_core::time::Timestamp;
 use piton_runner::journal::Journal;
 use piton_runner::observer::Notice;
 use piton_runner::output::Stream;
@@ -49,6 +50,8 @@ impl Json {
 }
 
 impl Manner for Json {
+    fn seed(&mut self, _running: Vec<(TaskId, Timestamp)>, _progress: (u32, u32)) {}
+
     fn fact(&mut self, recorded: &Recorded<Event>, _progress: (u32, u32)) {
         if recorded.seq >= self.next {
             self.catch_up();

@@ -13,8 +13,9 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread;
 use std::time::Duration;
 
-use piton_core::ids::{JobId, Part, RunId};
+use piton_core::ids::{JobId, Part, RunId, TaskId};
 use piton_core::run::{Event, Recorded, Run};
+use piton_core::time::Timestamp;
 use piton_runner::observer::{Notice, Observer};
 use piton_runner::output::Stream;
 use tokio::sync::oneshot;
@@ -30,6 +31,8 @@ const QUEUED_BYTES: usize = 1 << 20;
 
 /// What goes to the thread that shows.
 enum Message {
+    /// The tasks that run already, each with the time when it began, and how many have come to an end of how many.
+    Seed(Vec<(TaskId, Timestamp)>, (u32, u32)),
     Fact(Box<Recorded<Event>>, (u32, u32)),
     Printed(JobId, Stream, Vec<u8>),
     Notice(Notice),
@@ -47,6 +50,8 @@ struct Missed {
 
 /// Shows a run in one manner.
 trait Manner: Send {
+    /// These tasks run already, since then.
+    fn seed(&mut self, running: Vec<(TaskId, Timestamp)>, progress: (u32, u32));
     /// A fact, and how many tasks have come to an end of how many.
     fn fact(&mut self, recorded: &Recorded<Event>, progress: (u32, u32));
     /// Output of a job.
@@ -147,6 +152,14 @@ impl Viewer {
         self.onlooker.clone()
     }
 
+    /// Shows what goes on in a run already.
+    pub(crate) fn seed(&self, run: &Run) {
+        let running = run.active().map(|t| (run.graph().id(t).clone(), run.task(t).started.unwrap_or_default()));
+        let seed = Message::Seed(running.collect(), run.progress());
+        // The queue is new and has room.
+        let _shown = self.onlooker.to.try_send(seed);
+    }
+
     /// Clears the screen and holds the display until the guard is dropped.
     pub(crate) async fn pause(&self) -> Option<SyncSender<()>> {
         let (cleared, is_clear) = oneshot::channel();
@@ -202,6 +215,7 @@ fn show(mut manner: Box<dyn Manner>, from: &Receiver<Message>, counters: &Counte
             manner.missed(missed);
         }
         match message {
+            Message::Seed(running, progress) => manner.seed(running, progress),
             Message::Fact(recorded, progress) => manner.fact(&recorded, progress),
             Message::Printed(job, stream, bytes) => {
                 counters.queued.fetch_sub(bytes.len(), Ordering::Relaxed);

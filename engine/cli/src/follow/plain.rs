@@ -3,8 +3,9 @@
 use std::io::{self, BufWriter, Stderr, Write};
 use std::time::Duration;
 
-use piton_core::ids::JobId;
+use piton_core::ids::{JobId, TaskId};
 use piton_core::run::{Event, Recorded};
+use piton_core::time::Timestamp;
 use piton_runner::clock::{Clock, SystemClock};
 use piton_runner::observer::Notice;
 use piton_runner::output::Stream;
@@ -61,6 +62,10 @@ pub(super) fn output_line(times: &Times, color: bool, job: &JobId, stream: Strea
 }
 
 impl Manner for Plain {
+    fn seed(&mut self, running: Vec<(TaskId, Timestamp)>, _progress: (u32, u32)) {
+        self.teller.seed(running);
+    }
+
     fn fact(&mut self, recorded: &Recorded<Event>, _progress: (u32, u32)) {
         if let Event::JobExited { job, .. } | Event::JobStopped { job, .. } | Event::JobLost { job, .. } =
             &recorded.event

@@ -23,8 +23,7 @@ pub(crate) fn runbooks(begun: &OsStr) -> Vec<CompletionCandidate> {
 /// The ids of the newest runs.
 pub(crate) fn runs(begun: &OsStr) -> Vec<CompletionCandidate> {
     let begun = begun.to_string_lossy().to_ascii_uppercase();
-    let chosen = std::env::var_os("PITON_STATE").map(std::path::PathBuf::from);
-    let Ok(dir) = state_dir(chosen.as_deref()) else { return Vec::new() };
+    let Ok(dir) = state_dir(None) else { return Vec::new() };
     let spec = project::find(None).ok().flatten().and_then(|p| p.settings.journal);
     let Ok(journal) = piton_store::open_journal(spec.as_deref().unwrap_or("sqlite"), &dir) else { return Vec::new() };
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return Vec::new() };

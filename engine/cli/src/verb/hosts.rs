@@ -21,7 +21,6 @@ use crate::inventory::{self, Hosts};
 use crate::parts;
 use crate::project;
 use crate::screen::{BOLD, GREEN, RED, Screen};
-use crate::store::state_dir;
 use crate::times::took;
 use crate::visible::visible;
 
@@ -76,7 +75,7 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
     match what {
         What::List(_) => list(&hosts, &names, screen),
         What::Ping(_) => {
-            let transport = transport(&hosts, &names, globals)?;
+            let transport = transport(&hosts, &names);
             let answers = ask(names, |host| ping(transport.clone(), host)).await;
             tell(answers, screen, "HOST", |pong: &Pong| {
                 let up = piton_core::time::show_duration(Duration::from_secs(pong.uptime));
@@ -86,7 +85,7 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
             })
         }
         What::Facts(_) => {
-            let transport = transport(&hosts, &names, globals)?;
+            let transport = transport(&hosts, &names);
             let run = parts::new_run_id()?;
             let answers = ask(names, |host| facts(transport.clone(), run, host)).await;
             tell(answers, screen, "HOST", |facts: &Map<String, Value>| {
@@ -159,10 +158,10 @@ fn address(name: &HostName, host: &Host) -> String {
     format!("{user}{}{port}{jump}", host.ssh.address.as_deref().unwrap_or(name.as_str()))
 }
 
-fn transport(hosts: &Hosts, names: &[HostName], globals: &Globals) -> Result<Arc<dyn Transport>, Failure> {
+fn transport(hosts: &Hosts, names: &[HostName]) -> Arc<dyn Transport> {
     let known: BTreeMap<HostName, Host> =
         names.iter().map(|name| (name.clone(), hosts.inventory.hosts.get(name).cloned().unwrap_or_default())).collect();
-    parts::transport(&known, &state_dir(globals.state.as_deref())?)
+    parts::transport(&known)
 }
 
 type Answer<T> = (HostName, Result<T, String>);

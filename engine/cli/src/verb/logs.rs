@@ -23,7 +23,8 @@ use crate::visible::visible_lines;
 /// Show what a run's jobs printed
 ///
 /// Into a file or a pipe the bytes come as they are; on a terminal, control characters are shown instead of obeyed,
-/// unless --raw is given. Any amount is paged through in constant memory.
+/// unless --raw is given. Where more than one stream has something in it, a line says whose output follows; with
+/// --stream and one task there is nothing but the bytes. Any amount is paged through in constant memory.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The run
@@ -117,7 +118,7 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
                 }
             }
         }
-        reading.heads = args.task.is_none() || places.len() > 1;
+        reading.heads = several(&places)?;
         for place in &mut places {
             reading.catch_up(place)?;
         }
@@ -149,6 +150,15 @@ struct Place {
     stream: Stream,
     reader: OutputReader,
     at: u64,
+}
+
+/// Whether more than one stream has anything in it, so that it must be said whose it is.
+fn several(places: &[Place]) -> Result<bool, Failure> {
+    let mut filled = 0;
+    for place in places {
+        filled += usize::from(place.reader.extents(place.stream).map_err(unreadable)?.len > 0);
+    }
+    Ok(filled > 1)
 }
 
 /// The jobs that the journal tells of.
@@ -307,8 +317,7 @@ impl Reading {
             Stream::Out => "stdout",
             Stream::Err => "stderr",
         };
-        // Where bytes go into a file as they are, nothing of ours is put between them.
-        if self.heads && (stdout().is_terminal() || !self.raw || self.last.is_some() || place.stream == Stream::Err) {
+        if self.heads {
             let first = if self.last.is_some() { "\n" } else { "" };
             let head = self.out.paint(BOLD, format_args!("==> {} {stream} <==", place.job));
             self.out.line(format_args!("{first}{head}"))?;

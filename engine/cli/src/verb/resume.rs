@@ -46,7 +46,7 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
     }
     let json = store.journal.plan(id).await?;
     let plan = Plan::from_json(&json).map_err(|detail| DriveError::Plan { run: id, detail })?;
-    let foreground = Foreground::new(&store, screen, id, &plan)?;
+    let foreground = Foreground::new(&store, screen, id, &plan);
     let owner = parts::owner()?;
     let begun = tokio::time::Instant::now();
     let mut told = false;

@@ -39,7 +39,7 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
     }
     let store = Store::open(globals, planned.project.as_ref())?;
     let id = parts::new_run_id()?;
-    let foreground = Foreground::new(&store, screen, id, &planned.plan)?;
+    let foreground = Foreground::new(&store, screen, id, &planned.plan);
     let runbook = planned.plan.runbook.clone();
     let driver =
         Driver::create(foreground.ports.clone(), id, planned.plan, &parts::speaker(), &parts::owner()?).await?;

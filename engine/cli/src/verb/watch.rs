@@ -59,6 +59,7 @@ pub(crate) async fn follow(store: &Store, screen: &Screen, id: RunId, after: u64
         screen.note(format_args!("Run {id}: {}; {}", counts(&run), running(&run)));
     }
     let viewer = Viewer::new(store, screen, id);
+    viewer.seed(&run);
     let observer = viewer.observer();
     let mut alone = None;
     let mut told = false;

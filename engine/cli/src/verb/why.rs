@@ -79,8 +79,8 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
     }
     if matches!(run.task(task).state, TaskState::Parked(_)) || matches!(run.task(task).undo, Undo::Parked(..)) {
         out.line("")?;
-        for choice in advice::choices(&run, task, &store) {
-            out.line(format_args!("  {}  {}", choice.command, out.paint(DIM, format_args!("# {}", choice.meaning))))?;
+        for line in advice::choice_lines(&run, task, &store, out.color) {
+            out.line(line)?;
         }
     }
     out.flush()?;
