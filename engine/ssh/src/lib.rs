@@ -1,19 +1,22 @@
-//! Jobs on hosts: sessions, the job wrapper, file transfer.
+//! Jobs on hosts: commands that survive the controller, over plain OpenSSH or on the engine's own machine.
 //!
-//! A job is a process on a host that outlives the connection; the connection only follows. `wrapper.sh` is the half
-//! that runs on the host, the rest of this crate is the half that talks to it. The engine's own machine is a host like
-//! any other: the same wrapper, without ssh.
+//! Invariants:
+//!
+//! - A job starts at most once, whoever asks and however often: its claim on the host can be created by one only.
+//! - A request that was cut short does nothing: the host acts when the whole of it has been read.
+//! - The connection only follows. Nothing of a job hangs on a channel: its input is `/dev/null`, its output are files.
+//! - A value reaches a command in its environment, never on a command line and never within a script.
+//! - The host needs a POSIX `sh` and what every Linux has; nothing of ours is installed there.
 
 mod carry;
-mod channel;
-mod exchange;
-mod files;
-mod follow;
+mod connect;
 mod hosts;
-mod link;
-mod local;
-mod remote;
+mod options;
+mod pool;
+mod script;
 mod shell;
-mod wrapper;
+mod stop;
 
-pub use hosts::{Hosts, Options};
+pub use hosts::Hosts;
+pub use options::Options;
+pub use script::quote;
