@@ -1,0 +1,121 @@
+//! The transport: which host is reached how.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use async_trait::async_trait;
+use piton_core::ids::{HostName, JobId, RunId};
+use piton_core::inventory::Host;
+use piton_core::run::Refusal;
+use piton_runner::output::JobOutput;
+use piton_runner::transport::{GetOrder, JobEnd, JobSpec, Launch, Moved, News, Pong, PutOrder, StopError, Transport};
+
+use crate::connect::{ConnectError, Destination};
+use crate::options::Options;
+use crate::pool::{Common, Pool, lock};
+use crate::script;
+use crate::shell::Answer;
+
+/// All hosts that the engine reaches. The host [`HostName::LOCAL`] is its own machine.
+pub struct Hosts {
+    inventory: BTreeMap<HostName, Host>,
+    common: Arc<Common>,
+    pools: Mutex<HashMap<HostName, Arc<Pool>>>,
+}
+
+impl Hosts {
+    /// Takes the hosts of an inventory; of others only ssh's own configuration knows how they are reached.
+    pub fn new(inventory: BTreeMap<HostName, Host>, options: Options) -> Self {
+        Self { inventory, common: Common::new(options), pools: Mutex::default() }
+    }
+
+    pub(crate) fn pool(&self, host: &HostName) -> Arc<Pool> {
+        let mut pools = lock(&self.pools);
+        if let Some(pool) = pools.get(host) {
+            return Arc::clone(pool);
+        }
+        let common = Arc::clone(&self.common);
+        let pool = if host.is_local() {
+            Pool::local(host.clone(), common)
+        } else {
+            let settings = self.inventory.get(host).map(|host| host.ssh.clone()).unwrap_or_default();
+            Pool::ssh(host.clone(), common, Destination::new(host.clone(), settings))
+        };
+        pools.insert(host.clone(), Arc::clone(&pool));
+        pool
+    }
+
+    /// Has one of our scripts carried out that answers with one line; tried again once if the shell had died.
+    async fn run(&self, host: &HostName, request: &[u8]) -> Result<Answer, ConnectError> {
+        let pool = self.pool(host);
+        let mut why = None;
+        for _ in 0..2 {
+            let mut shell = pool.shell().await?;
+            let told = match shell.ask(request).await {
+                Ok(()) => shell.answer().await,
+                Err(error) => Err(error),
+            };
+            match told {
+                Ok(answer) => {
+                    pool.give(shell);
+                    return Ok(answer);
+                }
+                Err(error) => why = Some(error),
+            }
+        }
+        let why = why.map_or_else(String::new, |error| error.to_string());
+        Err(ConnectError::soon(format!("the connection to {host} was lost: {why}")))
+    }
+}
+
+#[async_trait]
+impl Transport for Hosts {
+    async fn carry(&self, job: &JobSpec, launch: Launch, out: &mut dyn JobOutput, news: &dyn News) -> JobEnd {
+        crate::carry::carry(self.pool(&job.host), job, launch, out, news).await
+    }
+
+    async fn stop(&self, job: &JobSpec, grace: u32, news: &dyn News) -> Result<(), StopError> {
+        crate::stop::stop(&self.pool(&job.host), job, grace, news).await
+    }
+
+    async fn forget(&self, run: RunId, host: &HostName, jobs: &[JobId]) {
+        for jobs in jobs.chunks(200) {
+            let mut arguments = vec![run.to_string()];
+            arguments.extend(jobs.iter().map(JobId::file_name));
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            if let Err(error) = self.run(host, &script::run(script::FORGET, &arguments)).await {
+                tracing::debug!(%host, %run, error = error.message, "files of jobs stay until the sweep");
+            }
+        }
+    }
+
+    async fn clear(&self, run: RunId, host: &HostName) {
+        if let Err(error) = self.run(host, &script::run(script::CLEAR, &[&run.to_string()])).await {
+            tracing::debug!(%host, %run, error = error.message, "files of the run stay until the sweep");
+        }
+    }
+
+    async fn put(&self, order: &PutOrder, _news: &dyn News) -> Result<Moved, Refusal> {
+        let _ = order;
+        Err(Refusal::Refused(String::new()))
+    }
+
+    async fn get(&self, order: &GetOrder, _news: &dyn News) -> Result<Moved, Refusal> {
+        let _ = order;
+        Err(Refusal::Refused(String::new()))
+    }
+
+    async fn ping(&self, host: &HostName) -> Result<Pong, Refusal> {
+        let began = Instant::now();
+        let answer =
+            self.run(host, &script::run(script::PING, &[])).await.map_err(|e| Refusal::Unreachable(e.message))?;
+        let system = answer.rest().splitn(3, ' ').nth(2).unwrap_or_default().to_owned();
+        Ok(Pong {
+            boot: piton_core::run::BootId(answer.field("boot").to_owned()),
+            uptime: answer.number("uptime"),
+            system,
+            took: began.elapsed(),
+        })
+    }
+}
