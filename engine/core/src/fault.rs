@@ -36,6 +36,68 @@ pub struct Fault {
     pub hint: Option<String>,
 }
 
+impl Fault {
+    /// A fault at a place of a document.
+    pub fn at(code: FaultCode, source: &Source, span: Span, message: impl Into<String>) -> Self {
+        let place = Some(Place { source: source.clone(), span });
+        Self { code, message: message.into(), place, hint: None }
+    }
+
+    /// A fault that no document is to blame for.
+    pub fn bare(code: FaultCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), place: None, hint: None }
+    }
+
+    /// The same fault with what to do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same fault with `did you mean …?`, if a name of `there` comes near to `name`.
+    #[must_use]
+    pub fn did_you_mean<'n>(self, name: &str, there: impl IntoIterator<Item = &'n str>) -> Self {
+        match nearest(name, there) {
+            Some(near) => self.hint(format!("did you mean `{near}`?")),
+            None => self,
+        }
+    }
+
+    /// Line and column of the beginning of a span, as [`Place::line_column`] counts them.
+    pub fn line_column(source: &Source, span: Span) -> (usize, usize) {
+        Place { source: source.clone(), span }.line_column()
+    }
+}
+
+/// The fault in one line: code and message, after `file:line:column:` where there is a place.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.place {
+            let (line, column) = place.line_column();
+            write!(f, "{}:{line}:{column}: ", place.source.name)?;
+        }
+        write!(f, "{}: {}", self.code, self.message)?;
+        match &self.hint {
+            Some(hint) => write!(f, " ({hint})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The name that somebody probably meant: the one that needs the fewest letters changed, added, left out or swapped,
+/// if those are few (one for up to five letters, then one for each three letters). Only the first 10,000 names are looked at.
+pub fn nearest<'n>(name: &str, there: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    let most = (name.chars().count() / 3).max(1);
+    if name.len() > 100 {
+        return None;
+    }
+    let distance = |other: &'n str| (strsim::osa_distance(name, other), other);
+    let near =
+        there.into_iter().take(10_000).filter(|other| other.len().abs_diff(name.len()) <= most * 4).map(distance);
+    near.filter(|(changes, _)| *changes <= most).min_by_key(|(changes, _)| *changes).map(|(_, other)| other)
+}
+
 /// A stretch of a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {

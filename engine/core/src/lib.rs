@@ -14,3 +14,4 @@ pub mod run;
 pub mod runbook;
 pub mod time;
 pub mod value;
+mod yaml;

@@ -15,3 +15,15 @@ pub fn to_text(value: &Value) -> String {
         Value::Array(items) => items.iter().map(to_text).collect::<Vec<_>>().join("\n"),
     }
 }
+
+/// What a value is, in words for messages: `a text`, `a number`, `a boolean`, `a list`, `a map`, `nothing`.
+pub fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a map",
+    }
+}

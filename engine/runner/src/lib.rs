@@ -2,7 +2,11 @@
 //! in flight what the run wants.
 
 pub mod clock;
+mod driver;
+mod executor;
 pub mod journal;
 pub mod observer;
 pub mod output;
 pub mod transport;
+
+pub use driver::{DriveError, Driver, End, LEASE, Ports, load, load_up_to};

@@ -1,4 +1,5 @@
-//! The port for whoever looks on. Observers change nothing and hold nothing up.
+//! The port for whoever looks on. Observers change nothing, and must hold nothing up: they are called from the
+//! engine's own tasks, so what may block (a stopped terminal) belongs behind a queue of theirs.
 
 use piton_core::ids::{HostName, JobId};
 use piton_core::run::{Event, Recorded, Run};
@@ -6,15 +7,15 @@ use piton_core::run::{Event, Recorded, Run};
 use crate::output::Stream;
 
 /// Looks on while a run is driven.
-pub trait Observer: Send {
+pub trait Observer: Send + Sync {
     /// A fact is durable and has been taken into the state.
-    fn event(&mut self, run: &Run, event: &Recorded<Event>);
+    fn event(&self, run: &Run, event: &Recorded<Event>);
 
     /// Something worth showing that is no fact of the run.
-    fn notice(&mut self, notice: &Notice);
+    fn notice(&self, notice: &Notice);
 
     /// A job printed something. Not called for `no_log` steps.
-    fn printed(&mut self, job: &JobId, stream: Stream, bytes: &[u8]);
+    fn printed(&self, job: &JobId, stream: Stream, bytes: &[u8]);
 }
 
 /// Something worth showing that is no fact of the run.

@@ -1,11 +1,19 @@
 //! Which hosts there are, what groups they form, and how ssh reaches them.
 
+mod ansible;
+mod document;
+mod select;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{GroupName, HostName};
 use crate::value::{Map, Value};
+
+pub use ansible::from_ansible;
+pub use document::parse;
+pub use select::SelectError;
 
 /// A checked inventory.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

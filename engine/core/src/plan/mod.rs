@@ -1,5 +1,12 @@
 //! The plan: runbook, parameters and inventory made into an immutable graph of tasks.
 
+mod build;
+mod graph;
+
+pub use build::Surroundings;
+pub(crate) use build::param_scope;
+pub use graph::{TaskGraph, TaskIndex};
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -67,5 +74,22 @@ impl Plan {
     /// The plan as it is stored.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("a plan has only string keys and finite numbers")
+    }
+
+    /// Reads a stored plan.
+    pub fn from_json(json: &str) -> Result<Self, String> {
+        let plan: Self = serde_json::from_str(json).map_err(|error| error.to_string())?;
+        if plan.version > Self::VERSION {
+            return Err(format!(
+                "it was made by a newer Piton (form {}, this one knows {})",
+                plan.version,
+                Self::VERSION
+            ));
+        }
+        let steps = plan.steps.len();
+        if plan.steps.iter().enumerate().any(|(i, s)| s.needs.iter().any(|n| n.step >= steps || n.step == i)) {
+            return Err("a step needs a step that is not there".to_owned());
+        }
+        Ok(plan)
     }
 }

@@ -47,6 +47,11 @@ pub enum Event {
         /// Why.
         why: SkipCause,
     },
+    /// The task could not begin: its `when`, `env` or another expression has no value.
+    TaskUnstartable {
+        /// Which.
+        task: TaskId,
+    },
     /// An attempt may begin: from here on its job may exist on the host.
     AttemptStarted {
         /// Which task.
@@ -124,6 +129,8 @@ pub enum Event {
         task: TaskId,
         /// When.
         at: Timestamp,
+        /// Whether it is made because the last one was lost and its step says `repeat: safe`.
+        repeat: bool,
     },
     /// `verify` or `until` said no; it will be asked again at `at`.
     ProbeScheduled {
@@ -131,6 +138,11 @@ pub enum Event {
         task: TaskId,
         /// When.
         at: Timestamp,
+    },
+    /// `verify` or `until` is being asked again.
+    ProbeStarted {
+        /// Which task.
+        task: TaskId,
     },
     /// A `wait for` began.
     WaitStarted {
@@ -145,9 +157,6 @@ pub enum Event {
         task: TaskId,
         /// How it came to be done.
         how: SuccessCause,
-        /// Its outputs.
-        #[serde(default, skip_serializing_if = "Map::is_empty")]
-        outputs: Map<String, Value>,
     },
     /// The task failed for good, and the run goes on without it.
     TaskFailed {
@@ -173,6 +182,14 @@ pub enum Event {
         word: Word,
         /// The reason why it was not followed; `None` if it was.
         refused: Option<String>,
+    },
+    /// A person says that the parked task was done by hand; its `verify`, if it has one, is being asked.
+    ResolveStarted {
+        /// Which.
+        task: TaskId,
+        /// Outputs that it would have had.
+        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        outputs: Map<String, Value>,
     },
     /// A person put the task back to be tried again.
     TaskReleased {
@@ -273,6 +290,8 @@ pub enum LossCause {
     FilesGone,
     /// The host could not be reached for as long as Piton goes on trying.
     Unreachable(String),
+    /// It was to be stopped, and something of it is still alive.
+    StillAlive(String),
 }
 
 /// Why an attempt failed.

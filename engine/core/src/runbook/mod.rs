@@ -1,4 +1,9 @@
-//! A runbook: what somebody wrote, checked. The form on paper is in [`syntax`], the checking in [`check`].
+//! A runbook: what somebody wrote, checked. The form on paper is in `syntax`, what needs all steps to check in `check`,
+//! values of parameters in `values`.
+
+mod check;
+mod syntax;
+mod values;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,6 +14,9 @@ use crate::expr::{Expr, Template};
 use crate::fault::Span;
 use crate::ids::{EnvName, ParamName, RunbookName, StepId};
 use crate::value::Value;
+
+pub use syntax::{MAX_STEPS, parse};
+pub use values::{check_value, read_params, read_value};
 
 /// A checked runbook. It has no faults of its own; what depends on parameters and inventory comes with the plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -146,6 +154,25 @@ pub struct Step {
     pub tags: Vec<String>,
     /// Where it was written.
     pub span: Span,
+}
+
+impl Step {
+    /// The script that is asked after the action, or that the action consists of.
+    pub fn probe(&self) -> Option<&Probe> {
+        match (&self.verify, &self.action) {
+            (Some(verify), _) => Some(verify),
+            (None, Action::WaitUntil(until)) => Some(until),
+            (
+                None,
+                Action::Run(_)
+                | Action::Exec(_)
+                | Action::Put(_)
+                | Action::Get(_)
+                | Action::Assert(_)
+                | Action::WaitFor(_),
+            ) => None,
+        }
+    }
 }
 
 /// What a step does: exactly one of these.

@@ -1,0 +1,200 @@
+//! Makes a plan: parameters are given values, hosts become known, needs become edges.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::expr::{Scope, Template};
+use crate::fault::{Fault, FaultCode, Place, Source};
+use crate::ids::{HostName, ParamName};
+use crate::inventory::{Host, Inventory};
+use crate::runbook::{Action, Param, ParamKind, Runbook, Step};
+use crate::value::{Map, Value};
+
+use super::{Need, Plan, PlannedStep};
+
+/// What a plan is made of besides the runbook.
+#[derive(Debug, Clone)]
+pub struct Surroundings<'a> {
+    /// The hosts there are.
+    pub inventory: &'a Inventory,
+    /// Whether a host that the inventory does not have may be known to the user's ssh config.
+    pub allow_unknown_hosts: bool,
+    /// The directory that relative paths begin from; absolute.
+    pub project: &'a str,
+    /// The runbook's text, for the places of faults.
+    pub source: &'a Source,
+}
+
+impl Plan {
+    /// Makes the plan, or says everything that stands in its way.
+    ///
+    /// `params` holds a value for every declared parameter that has one (see [`crate::runbook::read_params`]).
+    pub fn build(
+        runbook: Runbook,
+        mut params: BTreeMap<ParamName, Value>,
+        around: &Surroundings<'_>,
+    ) -> Result<Self, Vec<Fault>> {
+        let mut faults = Vec::new();
+        for param in &runbook.params {
+            if let Some(value) = params.get_mut(&param.name)
+                && let Err(fault) = host_param(param, value, around)
+            {
+                faults.push(fault);
+            }
+        }
+        let scope = param_scope(&params);
+
+        let mut steps = Vec::with_capacity(runbook.steps.len() + runbook.finally.len());
+        let all = runbook.steps.into_iter().map(|s| (s, false)).chain(runbook.finally.into_iter().map(|s| (s, true)));
+        for (step, finally) in all {
+            let hosts = hosts_of(&step, &scope, around).unwrap_or_else(|mut found| {
+                faults.append(&mut found);
+                Vec::new()
+            });
+            steps.push(PlannedStep { step, hosts, needs: Vec::new(), finally });
+        }
+        connect(&mut steps);
+
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let used: BTreeSet<&HostName> = steps.iter().flat_map(|s| &s.hosts).collect();
+        let hosts = used
+            .into_iter()
+            .map(|name| (name.clone(), around.inventory.hosts.get(name).cloned().unwrap_or_default()))
+            .collect::<BTreeMap<HostName, Host>>();
+        Ok(Self {
+            version: Self::VERSION,
+            runbook: runbook.name,
+            title: runbook.title,
+            on_failure: runbook.on_failure,
+            max_parallel: runbook.max_parallel,
+            params,
+            hosts,
+            project: around.project.to_owned(),
+            steps,
+        })
+    }
+}
+
+/// The variables that are known when a plan is made.
+pub(crate) fn param_scope(params: &BTreeMap<ParamName, Value>) -> Scope {
+    let mut scope = Map::new();
+    let mut all = Map::new();
+    for (name, value) in params {
+        scope.insert(name.as_str().to_owned(), value.clone());
+        all.insert(name.as_str().to_owned(), value.clone());
+    }
+    scope.insert("params".to_owned(), Value::Object(all));
+    Scope(scope)
+}
+
+/// `host` and `hosts` parameters name hosts that exist; a `hosts` value becomes the list of them.
+fn host_param(param: &Param, value: &mut Value, around: &Surroundings<'_>) -> Result<(), Fault> {
+    let bad = |message: String| Fault {
+        code: FaultCode::UnknownHost,
+        message: format!("parameter `{}`: {message}", param.name),
+        place: None,
+        hint: None,
+    };
+    match &param.kind {
+        ParamKind::Host => {
+            let name = value.as_str().unwrap_or_default();
+            let found = around.inventory.select(name, around.allow_unknown_hosts).map_err(|e| bad(e.to_string()))?;
+            match found.as_slice() {
+                [one] => *value = Value::String(one.as_str().to_owned()),
+                many => return Err(bad(format!("`{name}` is {} hosts, exactly one is needed", many.len()))),
+            }
+        }
+        ParamKind::Hosts => {
+            let found = select_all(texts(value), around).map_err(bad)?;
+            if found.is_empty() {
+                return Err(bad("names no host".to_owned()));
+            }
+            *value = found.into_iter().map(|h| Value::String(h.as_str().to_owned())).collect();
+        }
+        ParamKind::String
+        | ParamKind::Name
+        | ParamKind::Integer
+        | ParamKind::Number
+        | ParamKind::Boolean
+        | ParamKind::Duration
+        | ParamKind::Size
+        | ParamKind::Path
+        | ParamKind::Enum(_)
+        | ParamKind::List => {}
+    }
+    Ok(())
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(items) => items.iter().map(crate::value::to_text).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+            vec![crate::value::to_text(value)]
+        }
+    }
+}
+
+/// Hosts in the order of the patterns, each once.
+fn select_all(patterns: Vec<String>, around: &Surroundings<'_>) -> Result<Vec<HostName>, String> {
+    let mut hosts = Vec::new();
+    let mut seen = BTreeSet::new();
+    for pattern in patterns.iter().flat_map(|p| p.split([',', ' ', '\n'])).filter(|p| !p.is_empty()) {
+        let found = around.inventory.select(pattern, around.allow_unknown_hosts).map_err(|e| e.to_string())?;
+        hosts.extend(found.into_iter().filter(|host| seen.insert(host.clone())));
+    }
+    Ok(hosts)
+}
+
+fn hosts_of(step: &Step, scope: &Scope, around: &Surroundings<'_>) -> Result<Vec<HostName>, Vec<Fault>> {
+    let Some(wanted) = &step.hosts else {
+        return Ok(match &step.action {
+            Action::Assert(_) | Action::WaitFor(_) => Vec::new(),
+            Action::Run(_) | Action::Exec(_) | Action::Put(_) | Action::Get(_) | Action::WaitUntil(_) => {
+                HostName::new(HostName::LOCAL).into_iter().collect()
+            }
+        });
+    };
+    let fault = |message: String, hint: Option<&str>| {
+        vec![Fault {
+            code: FaultCode::UnknownHost,
+            message: format!("step `{}`: {message}", step.id),
+            place: Some(Place { source: around.source.clone(), span: step.span }),
+            hint: hint.map(str::to_owned),
+        }]
+    };
+    let value_of = |template: &Template| template.value(scope).map(|v| texts(&v));
+    let mut patterns = Vec::new();
+    for template in wanted {
+        match value_of(template) {
+            Ok(mut found) => patterns.append(&mut found),
+            Err(error) => {
+                return Err(fault(
+                    format!("`hosts: {}`: {error}", template.source()),
+                    Some("hosts are chosen when the plan is made: parameters are known then, outputs of steps are not"),
+                ));
+            }
+        }
+    }
+    let hosts = select_all(patterns, around).map_err(|error| fault(error, None))?;
+    if hosts.is_empty() {
+        return Err(fault("there is no host to run on".to_owned(), Some("name at least one host in `hosts`")));
+    }
+    Ok(hosts)
+}
+
+/// Makes needs into edges. Where two steps run on the same hosts, each host waits for itself only.
+fn connect(steps: &mut [PlannedStep]) {
+    let number: BTreeMap<_, _> = steps.iter().enumerate().map(|(i, s)| (s.step.id.clone(), i)).collect();
+    let hosts: Vec<BTreeSet<HostName>> = steps.iter().map(|s| s.hosts.iter().cloned().collect()).collect();
+    for (index, planned) in steps.iter_mut().enumerate() {
+        let barrier = planned.step.barrier;
+        planned.needs = planned
+            .step
+            .needs
+            .iter()
+            .filter_map(|id| number.get(id))
+            .map(|&step| Need { step, per_host: !barrier && !hosts[index].is_empty() && hosts[step] == hosts[index] })
+            .collect();
+    }
+}

@@ -1,0 +1,118 @@
+//! The run changes its course: cancelled, undone, finishing, over.
+
+use imbl::OrdSet;
+
+use crate::ids::TaskId;
+use crate::time::Timestamp;
+
+use super::super::effect::Change;
+use super::super::event::Outcome;
+use super::super::state::{Phase, Run, Stopping, TaskState, Undo};
+use super::attempt::over;
+use super::only;
+
+impl Run {
+    pub(super) fn cancel_started(&mut self, at: Timestamp) -> Result<(), String> {
+        self.cancelled = true;
+        self.abandoned = self.phase == Phase::Finally;
+        self.undo_asked = None;
+        self.stop_all(at);
+        Ok(())
+    }
+
+    pub(super) fn undo_started(&mut self, because: Option<&TaskId>, at: Timestamp) -> Result<(), String> {
+        if let Some(task) = because {
+            self.named(task)?;
+        }
+        if self.phase != Phase::Main {
+            return Err("there is nothing to undo now".to_owned());
+        }
+        self.phase = Phase::Undoing;
+        self.undone = true;
+        self.undo_asked = None;
+        self.stop_all(at);
+        // What waits for a person in the main part need not be decided any more.
+        self.holding = OrdSet::new();
+        self.parked = OrdSet::new();
+        Ok(())
+    }
+
+    pub(super) fn undo_attempt_started(&mut self, task: &TaskId, attempt: u32, at: Timestamp) -> Result<(), String> {
+        let index = self.named(task)?;
+        self.change(index, |t| {
+            let legal = match &t.undo {
+                Undo::Not => attempt == 1,
+                Undo::Parked(number, _) => attempt == number + 1,
+                Undo::Active { .. } | Undo::Over(_) | Undo::Done | Undo::Left => false,
+            };
+            only(legal)?;
+            t.undo = Undo::Active { number: attempt, since: at, boot: None, stopping: false };
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    pub(super) fn task_undone(&mut self, task: &TaskId) -> Result<(), String> {
+        let index = self.named(task)?;
+        self.change(index, |t| {
+            only(matches!(t.undo, Undo::Over(_) | Undo::Parked(..)))?;
+            t.undo = Undo::Done;
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    pub(super) fn undo_skipped(&mut self, task: &TaskId) -> Result<(), String> {
+        let index = self.named(task)?;
+        self.change(index, |t| {
+            only(matches!(t.undo, Undo::Over(_) | Undo::Parked(..)))?;
+            t.undo = Undo::Left;
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    pub(super) fn finally_started(&mut self) -> Result<(), String> {
+        self.phase = Phase::Finally;
+        self.parked = OrdSet::new();
+        self.holding = OrdSet::new();
+        Ok(())
+    }
+
+    pub(super) fn run_ended(&mut self, outcome: Outcome) -> Result<(), String> {
+        self.phase = Phase::Ended(outcome);
+        let gone = std::mem::take(&mut self.wanted);
+        self.changes.extend(gone.into_iter().map(Change::Drop));
+        Ok(())
+    }
+
+    /// Everything in flight is to be stopped.
+    fn stop_all(&mut self, at: Timestamp) {
+        for index in self.active.iter().copied().collect::<Vec<_>>() {
+            // The closure refuses nothing, so neither does the change.
+            let _infallible = self.change(index, |t| {
+                match &mut t.state {
+                    TaskState::Active(attempt) => {
+                        attempt.stopping.get_or_insert(Stopping::Cancelled);
+                        attempt.deadline = None;
+                    }
+                    TaskState::Pausing(_) => {
+                        t.state = over(at);
+                        if let TaskState::Active(attempt) = &mut t.state {
+                            attempt.stopping = Some(Stopping::Cancelled);
+                        }
+                    }
+                    TaskState::Waiting
+                    | TaskState::Parked(_)
+                    | TaskState::Succeeded(_)
+                    | TaskState::Skipped(_)
+                    | TaskState::Failed(_) => {}
+                }
+                if let Undo::Active { stopping, .. } = &mut t.undo {
+                    *stopping = true;
+                }
+                Ok(())
+            });
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! A job is seen to begin, ends, is stopped, is lost.
+
+use std::sync::Arc;
+
+use crate::ids::{JobId, Part};
+use crate::plan::TaskIndex;
+use crate::time::Timestamp;
+use crate::value::{Map, Value};
+
+use super::super::event::{BootId, Exit, LossCause, Printed};
+use super::super::state::{At, Probing, Run, Task, TaskState, Undo, action_at};
+use super::attempt::first_probe;
+
+impl Run {
+    pub(super) fn job_started(&mut self, job: &JobId, boot: &BootId) -> Result<(), String> {
+        self.change_job(job, |t| {
+            match (&mut t.state, &mut t.undo) {
+                (_, Undo::Active { boot: seen, .. }) => *seen = Some(boot.clone()),
+                (TaskState::Active(attempt), _) => attempt.boot = Some(boot.clone()),
+                (_, _) => return Err("no job is going on".to_owned()),
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    pub(super) fn job_exited(
+        &mut self,
+        job: &JobId,
+        exit: Exit,
+        printed: &Printed,
+        outputs: &Map<String, Value>,
+        at: Timestamp,
+    ) -> Result<(), String> {
+        let index = self.change_job(job, |t| {
+            if job.part == Part::Main {
+                t.exit = Some(exit);
+                t.printed = printed.clone();
+                t.outputs = Arc::new(outputs.clone());
+            }
+            Ok(())
+        })?;
+        self.job_over(index, job, at, exit.is_success())?;
+        Ok(())
+    }
+
+    pub(super) fn job_stopped(&mut self, job: &JobId, exit: Option<Exit>, printed: &Printed) -> Result<(), String> {
+        self.change_job(job, |t| {
+            if job.part == Part::Main {
+                t.exit = exit;
+                t.printed = printed.clone();
+            }
+            match (&mut t.state, &t.undo) {
+                (_, Undo::Active { number, .. }) => t.undo = Undo::Over(*number),
+                (TaskState::Active(attempt), _) => attempt.at = At::Over,
+                (_, _) => return Err("no job is going on".to_owned()),
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    pub(super) fn job_lost(&mut self, job: &JobId, why: &LossCause, at: Timestamp) -> Result<(), String> {
+        let index = self.indexed(job)?;
+        let step = self.step_of(index);
+        let can_look = step.unless.is_some() || step.verify.is_some();
+        self.change_job(job, |t| {
+            if let Undo::Active { number, .. } = t.undo {
+                t.undo = Undo::Over(number);
+                return Ok(());
+            }
+            let TaskState::Active(attempt) = &mut t.state else { return Err("no job is going on".to_owned()) };
+            attempt.boot = None;
+            attempt.since = at;
+            attempt.at = match &attempt.at {
+                At::Main if can_look && attempt.stopping.is_none() => {
+                    t.probes += 1;
+                    At::Settle { loss: why.clone() }
+                }
+                At::Settle { loss } => At::Lost(loss.clone()),
+                // Whether it is asked again is a decision.
+                At::Probe(probing) if attempt.stopping.is_none() => {
+                    At::Probe(Probing { next: Some(at), ..probing.clone() })
+                }
+                At::Main | At::Unless | At::Probe(_) => At::Lost(why.clone()),
+                At::Transfer | At::Wait(_) | At::Assert | At::Lost(_) | At::Over => {
+                    return Err("no job is going on".to_owned());
+                }
+            };
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    /// What follows from a job's exit status in the attempt itself.
+    fn job_over(&mut self, index: TaskIndex, job: &JobId, at: Timestamp, passed: bool) -> Result<(), String> {
+        let step = self.step_of(index);
+        let verify = step.verify.is_some();
+        let action = action_at(step, at);
+        let point = step.point_of_no_return;
+        let mut begins = false;
+        self.change(index, |t| {
+            if let Undo::Active { number, .. } = t.undo {
+                t.undo = Undo::Over(number);
+                return Ok(());
+            }
+            let TaskState::Active(attempt) = &mut t.state else { return Err("no job is going on".to_owned()) };
+            attempt.boot = None;
+            if attempt.stopping.is_some() {
+                attempt.at = At::Over;
+                return Ok(());
+            }
+            attempt.since = at;
+            attempt.at = match (&attempt.at, job.part) {
+                (At::Unless, Part::Unless) if !passed => {
+                    begins = true;
+                    t.probes += u32::from(matches!(action, At::Probe(_)));
+                    action
+                }
+                (At::Main, Part::Main) if passed && verify => {
+                    t.probes += 1;
+                    At::Probe(first_probe(at))
+                }
+                // Whether it is asked again is a decision.
+                (At::Probe(probing), Part::Verify) if !passed => {
+                    At::Probe(Probing { next: Some(at), ..probing.clone() })
+                }
+                (_, _) => At::Over,
+            };
+            Ok(())
+        })?;
+        if begins {
+            self.begins(index);
+            self.no_return |= point;
+        }
+        Ok(())
+    }
+
+    fn change_job(
+        &mut self,
+        job: &JobId,
+        change: impl FnOnce(&mut Task) -> Result<(), String>,
+    ) -> Result<TaskIndex, String> {
+        let index = self.indexed(job)?;
+        self.change(index, change)?;
+        Ok(index)
+    }
+}

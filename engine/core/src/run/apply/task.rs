@@ -1,0 +1,148 @@
+//! A task comes to its end, or waits for a person.
+
+use std::sync::Arc;
+
+use crate::ids::TaskId;
+use crate::plan::TaskIndex;
+use crate::runbook::OnFailure;
+use crate::time::Timestamp;
+use crate::value::{Map, Value};
+
+use super::super::event::{FailureCause, ParkCause, SkipCause, SuccessCause};
+use super::super::state::{At, Attempt, Phase, Probing, Run, Task, TaskState, Undo};
+use super::attempt::first_probe;
+use super::only;
+
+impl Run {
+    pub(super) fn task_skipped(&mut self, task: &TaskId, why: &SkipCause, at: Timestamp) -> Result<(), String> {
+        let index = self.named(task)?;
+        self.change(index, |t| {
+            let legal = match (&t.state, why) {
+                (TaskState::Waiting, _) => true,
+                (TaskState::Parked(_), SkipCause::ByHand) => true,
+                (_, _) => false,
+            };
+            settle(t, legal, TaskState::Skipped(why.clone()), at)
+        })?;
+        let blame = match why {
+            SkipCause::NeedFailed(root) => Some(self.named(root)?),
+            SkipCause::When | SkipCause::ByHand | SkipCause::RunStopped => None,
+        };
+        self.settled(index, blame);
+        Ok(())
+    }
+
+    pub(super) fn task_succeeded(&mut self, task: &TaskId, how: SuccessCause, at: Timestamp) -> Result<(), String> {
+        let index = self.named(task)?;
+        self.change(index, |t| {
+            let legal = match how {
+                SuccessCause::ByHand => matches!(t.state, TaskState::Active(_) | TaskState::Parked(_)),
+                SuccessCause::Ran | SuccessCause::AlreadyDone | SuccessCause::FoundDone => {
+                    matches!(t.state, TaskState::Active(_))
+                }
+            };
+            settle(t, legal, TaskState::Succeeded(how), at)
+        })?;
+        self.settled(index, None);
+        Ok(())
+    }
+
+    pub(super) fn task_failed(&mut self, task: &TaskId, cause: &FailureCause, at: Timestamp) -> Result<(), String> {
+        let index = self.named(task)?;
+        self.change(index, |t| {
+            let legal = matches!(t.state, TaskState::Active(_) | TaskState::Pausing(_));
+            settle(t, legal, TaskState::Failed(cause.clone()), at)
+        })?;
+        self.failed += 1;
+        if self.policy(index) == OnFailure::Undo && self.phase == Phase::Main && !self.cancelled {
+            self.undo_asked.get_or_insert(index);
+        }
+        self.settled(index, Some(index));
+        Ok(())
+    }
+
+    pub(super) fn task_parked(&mut self, task: &TaskId, why: &ParkCause) -> Result<(), String> {
+        let index = self.named(task)?;
+        self.change(index, |t| {
+            match (&mut t.undo, why) {
+                (
+                    Undo::Over(number) | Undo::Parked(number, _) | Undo::Active { number, .. },
+                    ParkCause::UndoFailed(cause),
+                ) => {
+                    t.undo = Undo::Parked(*number, cause.clone());
+                }
+                (_, _) => {
+                    only(matches!(t.state, TaskState::Active(_)))?;
+                    t.state = TaskState::Parked(why.clone());
+                }
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    pub(super) fn resolve_started(
+        &mut self,
+        task: &TaskId,
+        outputs: &Map<String, Value>,
+        at: Timestamp,
+    ) -> Result<(), String> {
+        let index = self.named(task)?;
+        let ask = self.step_of(index).verify.is_some();
+        self.change(index, |t| {
+            only(matches!(t.state, TaskState::Parked(_)))?;
+            t.outputs = Arc::new(outputs.clone());
+            t.probes += 1;
+            let probing = Probing { by_hand: true, ..first_probe(at) };
+            let phase = if ask { At::Probe(probing) } else { At::Over };
+            t.state = TaskState::Active(Attempt { at: phase, deadline: None, stopping: None, since: at, boot: None });
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    pub(super) fn task_released(&mut self, task: &TaskId) -> Result<(), String> {
+        let index = self.named(task)?;
+        self.change(index, |t| {
+            match (&t.state, &t.undo) {
+                (_, Undo::Parked(..)) => {}
+                (TaskState::Parked(_), _) => t.state = TaskState::Waiting,
+                (_, _) => return Err("it is not parked".to_owned()),
+            }
+            t.released = t.attempts;
+            t.repeated = 0;
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    /// A task has come to its end: whoever waits for it alone may go on, or knows that it never will.
+    fn settled(&mut self, index: TaskIndex, blame: Option<TaskIndex>) {
+        self.settled[usize::from(self.is_finally(index))] += 1;
+        let mut open = vec![index];
+        while let Some(node) = open.pop() {
+            let blame = blame.or_else(|| self.blame.get(&node).copied().filter(|_| node != index));
+            for &after in self.graph.clone().after(node) {
+                if let Some(blame) = blame {
+                    self.blame.entry(after).or_insert(blame);
+                }
+                let unmet = self.unmet[after as usize].saturating_sub(1);
+                self.unmet.set(after as usize, unmet);
+                if unmet == 0 {
+                    if after < self.graph.len() {
+                        self.ready.insert(after);
+                    } else {
+                        open.push(after);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn settle(task: &mut Task, legal: bool, state: TaskState, at: Timestamp) -> Result<(), String> {
+    only(legal)?;
+    task.state = state;
+    task.ended = Some(at);
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! What is kept beside the tasks, so that nothing has to be searched for: the sets, and what is wanted.
+
+use imbl::OrdSet;
+
+use crate::ids::AttemptId;
+use crate::plan::TaskIndex;
+use crate::runbook::OnFailure;
+
+use super::effect::{Change, Effect, TimerId, TimerKind};
+use super::event::ParkCause;
+use super::state::{At, Phase, Probing, Run, Task, TaskState, Undo};
+
+impl Run {
+    /// Changes one task, and with it everything that is kept beside the tasks: the sets and what is wanted.
+    pub(super) fn change(
+        &mut self,
+        index: TaskIndex,
+        change: impl FnOnce(&mut Task) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let old = self.tasks[index as usize].clone();
+        let mut new = old.clone();
+        change(&mut new).map_err(|why| format!("{}: {why}", self.graph.id(index)))?;
+        let (before, after) = (self.effects_of(index, &old), self.effects_of(index, &new));
+        for effect in before.iter().filter(|e| !after.contains(e)) {
+            self.wanted.remove(effect);
+            self.changes.push(Change::Drop(effect.clone()));
+        }
+        for effect in after.into_iter().filter(|e| !before.contains(e)) {
+            self.wanted.insert(effect.clone());
+            self.changes.push(Change::Begin(effect));
+        }
+        let waiting = new.state == TaskState::Waiting;
+        toggle(&mut self.ready, index, waiting && self.unmet[index as usize] == 0);
+        let undoing = matches!(new.undo, Undo::Active { .. } | Undo::Over(_));
+        toggle(&mut self.active, index, undoing || matches!(new.state, TaskState::Active(_) | TaskState::Pausing(_)));
+        let undo_parked = matches!(new.undo, Undo::Parked(..));
+        let parked = undo_parked || (matches!(new.state, TaskState::Parked(_)) && new.undo == Undo::Not);
+        toggle(&mut self.parked, index, parked && (undo_parked || self.phase != Phase::Undoing));
+        let lets_others_go = matches!(new.state, TaskState::Parked(ParkCause::Unknown { .. }))
+            && self.policy(index) == OnFailure::Continue;
+        toggle(&mut self.holding, index, self.parked.contains(&index) && !lets_others_go);
+        self.tasks.set(index as usize, new);
+        Ok(())
+    }
+
+    /// What a task's state wants to be in flight.
+    pub(super) fn effects_of(&self, index: TaskIndex, task: &Task) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        let timer = |what, round| TimerId { task: self.graph.id(index).clone(), what, attempt: task.attempts, round };
+        let stopping = match (&task.state, &task.undo) {
+            (_, Undo::Active { stopping, .. }) => *stopping,
+            (TaskState::Active(attempt), _) => attempt.stopping.is_some(),
+            (_, _) => false,
+        };
+        if let Some(job) = self.job_of(index, task) {
+            effects.push(if stopping { Effect::Stop(job) } else { Effect::Carry(job) });
+        }
+        match &task.state {
+            TaskState::Active(attempt) => {
+                let over = matches!(attempt.at, At::Over | At::Lost(_) | At::Assert);
+                if let Some(at) = attempt.deadline
+                    && !stopping
+                    && !over
+                {
+                    effects.push(Effect::Wake { timer: timer(TimerKind::Deadline, 0), at });
+                }
+                if stopping {
+                    return effects;
+                }
+                match &attempt.at {
+                    At::Transfer => effects.push(Effect::Transfer(AttemptId {
+                        task: self.graph.id(index).clone(),
+                        number: task.attempts,
+                    })),
+                    At::Wait(Some(at)) => effects.push(Effect::Wake { timer: timer(TimerKind::Wait, 0), at: *at }),
+                    At::Probe(Probing { next: Some(at), .. }) => {
+                        effects.push(Effect::Wake { timer: timer(TimerKind::Probe, task.probes), at: *at });
+                    }
+                    At::Probe(Probing { next: None, .. })
+                    | At::Unless
+                    | At::Main
+                    | At::Wait(None)
+                    | At::Assert
+                    | At::Settle { .. }
+                    | At::Lost(_)
+                    | At::Over => {}
+                }
+            }
+            TaskState::Pausing(at) => effects.push(Effect::Wake { timer: timer(TimerKind::Retry, 0), at: *at }),
+            TaskState::Waiting
+            | TaskState::Parked(_)
+            | TaskState::Succeeded(_)
+            | TaskState::Skipped(_)
+            | TaskState::Failed(_) => {}
+        }
+        effects
+    }
+}
+
+fn toggle(set: &mut OrdSet<TaskIndex>, index: TaskIndex, member: bool) {
+    if member {
+        set.insert(index);
+    } else {
+        set.remove(&index);
+    }
+}

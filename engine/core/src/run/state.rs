@@ -1,0 +1,410 @@
+//! A run's state: what the facts so far amount to.
+
+use std::sync::Arc;
+
+use imbl::{OrdMap, OrdSet, Vector};
+
+use crate::ids::{JobId, Part, RunId, TaskId};
+use crate::plan::{Plan, TaskGraph, TaskIndex};
+use crate::runbook::{Action, OnFailure, Step};
+use crate::time::Timestamp;
+use crate::value::{Map, Value};
+
+use super::effect::{Change, Effect};
+use super::event::{BootId, Exit, FailureCause, LossCause, Outcome, ParkCause, Printed, SkipCause, SuccessCause};
+use super::input::WordId;
+
+/// A run's state.
+///
+/// It is a persistent data structure: a clone costs next to nothing, whatever the number of tasks. That is how
+/// [`Run::decide`] can try out what follows from what without changing anything.
+#[derive(Debug, Clone)]
+pub struct Run {
+    pub(super) id: RunId,
+    pub(super) plan: Arc<Plan>,
+    pub(super) graph: Arc<TaskGraph>,
+    pub(super) seq: u64,
+    pub(super) phase: Phase,
+    pub(super) by: Arc<str>,
+    pub(super) created: Timestamp,
+    pub(super) changed: Timestamp,
+    pub(super) tasks: Vector<Task>,
+    /// For each node, how many nodes it still waits for.
+    pub(super) unmet: Vector<u32>,
+    /// Nodes that wait for something that failed, and the task that did.
+    pub(super) blame: OrdMap<u32, TaskIndex>,
+    /// Tasks that wait for nothing and have not begun.
+    pub(super) ready: OrdSet<TaskIndex>,
+    /// Tasks with an attempt going on, or a pause between two.
+    pub(super) active: OrdSet<TaskIndex>,
+    /// Tasks that wait for a person.
+    pub(super) parked: OrdSet<TaskIndex>,
+    /// Those of them that keep the rest from going on.
+    pub(super) holding: OrdSet<TaskIndex>,
+    /// Tasks whose action began, in that order; undone from the end.
+    pub(super) begun: Vector<TaskIndex>,
+    /// Settled tasks under `steps` and under `finally`.
+    pub(super) settled: [u32; 2],
+    pub(super) failed: u32,
+    pub(super) cancelled: bool,
+    /// Cancelled while in `finally`: that is left undone too.
+    pub(super) abandoned: bool,
+    pub(super) undone: bool,
+    /// The failed task that asks for undo, until undo starts.
+    pub(super) undo_asked: Option<TaskIndex>,
+    pub(super) no_return: bool,
+    /// The last word that was taken up; words are taken in order.
+    pub(super) last_word: Option<WordId>,
+    pub(super) wanted: OrdSet<Effect>,
+    pub(super) changes: Vec<Change>,
+}
+
+/// Which part of the runbook the run is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Nothing is known yet, not even who asked for it.
+    New,
+    /// The steps under `steps`.
+    Main,
+    /// What they did is being taken back.
+    Undoing,
+    /// The steps under `finally`.
+    Finally,
+    /// Over.
+    Ended(Outcome),
+}
+
+/// One step on one host.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Task {
+    /// Where it stands.
+    pub state: TaskState,
+    /// How many attempts were started.
+    pub attempts: u32,
+    /// How many of them had been started when a person last released it: the retries count from here.
+    pub released: u32,
+    /// How many lost attempts were repeated since then.
+    pub repeated: u32,
+    /// How many probes (`unless`, `verify`, `until`) were made in the last attempt; their jobs are told apart by it.
+    pub probes: u32,
+    /// In which attempt its action first began, or may have.
+    pub began: Option<u32>,
+    /// The exit status of the last main job.
+    pub exit: Option<Exit>,
+    /// What the last main job printed.
+    pub printed: Printed,
+    /// Its outputs.
+    pub outputs: Arc<Map<String, Value>>,
+    /// When its first attempt started.
+    pub started: Option<Timestamp>,
+    /// When it came to its end.
+    pub ended: Option<Timestamp>,
+    /// How far taking it back has come.
+    pub undo: Undo,
+}
+
+/// Where a task stands.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum TaskState {
+    /// For the tasks it needs, or for its turn.
+    #[default]
+    Waiting,
+    /// An attempt is going on.
+    Active(Attempt),
+    /// An attempt failed; the next starts at the given time.
+    Pausing(Timestamp),
+    /// Only a person can decide.
+    Parked(ParkCause),
+    /// Done.
+    Succeeded(SuccessCause),
+    /// Not done, and the run goes on as if it were not there.
+    Skipped(SkipCause),
+    /// Failed for good.
+    Failed(FailureCause),
+}
+
+/// An attempt that is going on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attempt {
+    /// What it is at.
+    pub at: At,
+    /// When it has taken too long.
+    pub deadline: Option<Timestamp>,
+    /// Why it is being stopped, if it is.
+    pub stopping: Option<Stopping>,
+    /// When it was allowed to begin.
+    pub since: Timestamp,
+    /// The boot id of its host, once a job was seen to begin there.
+    pub boot: Option<BootId>,
+}
+
+/// What an attempt is at.
+#[derive(Debug, Clone, PartialEq)]
+pub enum At {
+    /// Asking `unless`.
+    Unless,
+    /// The action, as a job.
+    Main,
+    /// The action, as a file transfer.
+    Transfer,
+    /// `wait for` until then; no time yet: it is about to begin.
+    Wait(Option<Timestamp>),
+    /// Evaluating assertions, which is over at once.
+    Assert,
+    /// Asking `verify` or `until`.
+    Probe(Probing),
+    /// The job is lost; `verify` or `unless` is asked whether it happened.
+    Settle {
+        /// What was found of the job.
+        loss: LossCause,
+    },
+    /// The job is lost and nothing tells whether it happened; what to do about it is about to be decided.
+    Lost(LossCause),
+    /// What it was at is over; what follows is about to be decided.
+    Over,
+}
+
+/// `verify` or `until` being asked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Probing {
+    /// When it was asked first.
+    pub since: Timestamp,
+    /// When it will be asked again; `None`: it is being asked.
+    pub next: Option<Timestamp>,
+    /// Whether a person says that the task was done by hand.
+    pub by_hand: bool,
+}
+
+/// Why an attempt is being stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopping {
+    /// It took longer than its `timeout`.
+    TimedOut,
+    /// The run was cancelled, or is being undone.
+    Cancelled,
+}
+
+/// How far taking a task back has come.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Undo {
+    /// Nothing was done about it.
+    #[default]
+    Not,
+    /// The undo script is being run.
+    Active {
+        /// For which time, from 1.
+        number: u32,
+        /// When it was allowed to begin.
+        since: Timestamp,
+        /// The boot id of its host, once it was seen to begin.
+        boot: Option<BootId>,
+        /// The run was cancelled: it is being stopped.
+        stopping: bool,
+    },
+    /// The undo script ended or was lost; what follows is about to be decided.
+    Over(u32),
+    /// It failed, and a person must decide.
+    Parked(u32, FailureCause),
+    /// Taken back.
+    Done,
+    /// Left as it is.
+    Left,
+}
+
+impl Run {
+    /// A run of which nothing is known but its plan.
+    pub fn new(id: RunId, plan: Arc<Plan>) -> Self {
+        let graph = Arc::new(TaskGraph::of(&plan));
+        let unmet: Vector<u32> =
+            (0..graph.nodes()).map(|n| graph.indegree(u32::try_from(n).unwrap_or(u32::MAX))).collect();
+        Self {
+            id,
+            tasks: std::iter::repeat_n(Task::default(), graph.len() as usize).collect(),
+            ready: (0..graph.len()).filter(|&t| unmet[t as usize] == 0).collect(),
+            unmet,
+            plan,
+            graph,
+            seq: 0,
+            phase: Phase::New,
+            by: "".into(),
+            created: Timestamp::default(),
+            changed: Timestamp::default(),
+            blame: OrdMap::new(),
+            active: OrdSet::new(),
+            parked: OrdSet::new(),
+            holding: OrdSet::new(),
+            begun: Vector::new(),
+            settled: [0, 0],
+            failed: 0,
+            cancelled: false,
+            abandoned: false,
+            undone: false,
+            undo_asked: None,
+            no_return: false,
+            last_word: None,
+            wanted: OrdSet::new(),
+            changes: Vec::new(),
+        }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> RunId {
+        self.id
+    }
+
+    /// Its plan.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// Its tasks as a graph.
+    pub fn graph(&self) -> &TaskGraph {
+        &self.graph
+    }
+
+    /// The sequence number of the last event that it has taken in.
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// Who asked for it.
+    pub fn by(&self) -> &str {
+        &self.by
+    }
+
+    /// When it was created, and when it last changed.
+    pub fn times(&self) -> (Timestamp, Timestamp) {
+        (self.created, self.changed)
+    }
+
+    /// Which part of the runbook it is in.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Whether somebody cancelled it.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled
+    }
+
+    /// How it ended, if it has.
+    pub fn outcome(&self) -> Option<Outcome> {
+        match self.phase {
+            Phase::Ended(outcome) => Some(outcome),
+            Phase::New | Phase::Main | Phase::Undoing | Phase::Finally => None,
+        }
+    }
+
+    /// Whether nothing can go on without a person.
+    pub fn is_parked(&self) -> bool {
+        self.outcome().is_none() && self.active.is_empty() && !self.parked.is_empty() && self.wanted.is_empty()
+    }
+
+    /// A task's state.
+    pub fn task(&self, task: TaskIndex) -> &Task {
+        &self.tasks[task as usize]
+    }
+
+    /// All tasks in the order of the plan.
+    pub fn tasks(&self) -> impl Iterator<Item = (&TaskId, &Task)> {
+        (0..).zip(self.tasks.iter()).map(|(index, task)| (self.graph.id(index), task))
+    }
+
+    /// The tasks that wait for a person.
+    pub fn parked(&self) -> impl Iterator<Item = TaskIndex> + '_ {
+        self.parked.iter().copied()
+    }
+
+    /// The tasks with something going on.
+    pub fn active(&self) -> impl Iterator<Item = TaskIndex> + '_ {
+        self.active.iter().copied()
+    }
+
+    /// The failed task on whose account this one cannot start.
+    pub fn blamed(&self, task: TaskIndex) -> Option<TaskIndex> {
+        self.blame.get(&task).copied()
+    }
+
+    /// How many tasks have come to an end, and how many there are.
+    pub fn progress(&self) -> (u32, u32) {
+        (self.settled[0] + self.settled[1], self.graph.len())
+    }
+
+    /// The step of a task.
+    pub fn step_of(&self, task: TaskIndex) -> &Step {
+        &self.plan.steps[self.graph.step(task)].step
+    }
+
+    /// Everything that should be in flight right now: a function of state alone.
+    pub fn wanted(&self) -> impl Iterator<Item = &Effect> {
+        self.wanted.iter()
+    }
+
+    /// What changed in [`Run::wanted`] since this was last asked.
+    pub fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// What tells later whether a wanted job can have begun: the boot id its host had then, where known,
+    /// and since when it was allowed to begin.
+    pub fn job_origin(&self, job: &JobId) -> (Option<BootId>, Timestamp) {
+        let Some(task) = self.graph.find(&job.attempt.task).map(|t| self.task(t)) else {
+            return (None, Timestamp::default());
+        };
+        match (&task.undo, &task.state) {
+            (Undo::Active { boot, since, .. }, _) => (boot.clone(), *since),
+            (_, TaskState::Active(attempt)) => (attempt.boot.clone(), attempt.since),
+            (_, _) => (None, Timestamp::default()),
+        }
+    }
+
+    /// What happens if a task fails: the step's word, else the runbook's.
+    pub(super) fn policy(&self, task: TaskIndex) -> OnFailure {
+        let own = self.step_of(task).on_failure.unwrap_or(self.plan.on_failure);
+        // There is nothing left to take back once `finally` has begun.
+        if own == OnFailure::Undo && self.is_finally(task) { OnFailure::Stop } else { own }
+    }
+
+    pub(super) fn is_finally(&self, task: TaskIndex) -> bool {
+        task >= self.graph.main()
+    }
+
+    /// The job that a task's state calls for, if any.
+    pub(super) fn job_of(&self, index: TaskIndex, task: &Task) -> Option<JobId> {
+        let job = |number, part, round| {
+            Some(JobId { attempt: crate::ids::AttemptId { task: self.graph.id(index).clone(), number }, part, round })
+        };
+        if let Undo::Active { number, .. } = task.undo {
+            return job(number, Part::Undo, 1);
+        }
+        let TaskState::Active(attempt) = &task.state else { return None };
+        match &attempt.at {
+            At::Unless => job(task.attempts, Part::Unless, task.probes),
+            At::Main => job(task.attempts, Part::Main, 1),
+            At::Probe(Probing { next: None, .. }) => job(task.attempts, Part::Verify, task.probes),
+            At::Settle { .. } => job(task.attempts, settling_part(self.step_of(index)), task.probes),
+            At::Probe(Probing { next: Some(_), .. })
+            | At::Transfer
+            | At::Wait(_)
+            | At::Assert
+            | At::Lost(_)
+            | At::Over => None,
+        }
+    }
+}
+
+/// Which script tells whether a lost job happened: `verify` says more than `unless`.
+pub(super) fn settling_part(step: &Step) -> Part {
+    if step.verify.is_some() { Part::Verify } else { Part::Unless }
+}
+
+/// What an attempt begins with after `unless`.
+pub(super) fn action_at(step: &Step, now: Timestamp) -> At {
+    match &step.action {
+        Action::Run(_) | Action::Exec(_) => At::Main,
+        Action::Put(_) | Action::Get(_) => At::Transfer,
+        Action::Assert(_) => At::Assert,
+        Action::WaitFor(_) => At::Wait(None),
+        Action::WaitUntil(_) => At::Probe(Probing { since: now, next: None, by_hand: false }),
+    }
+}

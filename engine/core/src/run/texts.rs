@@ -1,0 +1,229 @@
+//! What a task's texts amount to: conditions, environment, scripts, paths. Pure functions of the state.
+
+use crate::expr::{Expr, Scope, Template};
+use crate::ids::{JobId, Part, StepId};
+use crate::plan::{TaskIndex, param_scope};
+use crate::runbook::{Action, PutSource, Script};
+use crate::value::{Map, Value, to_text};
+
+use super::state::{Run, Task};
+
+/// What a job is to execute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobText {
+    /// The interpreter: a program name or an absolute path.
+    pub shell: String,
+    /// The script; no value of a parameter or output is in it, but for the quoted words of `exec`.
+    pub script: String,
+    /// Environment variables.
+    pub env: Vec<(String, String)>,
+    /// The user to become.
+    pub become_user: Option<String>,
+}
+
+/// What a transfer is to move.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TransferText {
+    /// To the host.
+    Put {
+        /// The path on the engine's machine, or the text.
+        source: PutText,
+        /// The path on the host.
+        to: String,
+        /// Permission bits.
+        mode: Option<u32>,
+        /// `user` or `user:group`.
+        owner: Option<String>,
+        /// The user to become.
+        become_user: Option<String>,
+    },
+    /// From the host.
+    Get {
+        /// The path on the host.
+        from: String,
+        /// The path on the engine's machine.
+        to: String,
+        /// The user to become.
+        become_user: Option<String>,
+    },
+}
+
+/// What a `put` brings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PutText {
+    /// The file or directory at this path, relative to the project.
+    File(String),
+    /// This text.
+    Content(String),
+}
+
+impl Run {
+    /// What the job is to execute, or why that cannot be told.
+    pub fn job_text(&self, job: &JobId) -> Result<JobText, String> {
+        let task =
+            self.graph.find(&job.attempt.task).ok_or_else(|| format!("the plan has no task {}", job.attempt.task))?;
+        let step = self.step_of(task);
+        let script = match (job.part, &step.action) {
+            (Part::Unless, _) => step.unless.clone(),
+            (Part::Verify, _) => step.probe().map(|p| p.script.clone()),
+            (Part::Undo, _) => step.undo.clone(),
+            (Part::Main, Action::Run(script)) => Some(script.clone()),
+            (Part::Main, Action::Exec(words)) => Some(self.exec_script(task, words)?),
+            (
+                Part::Main,
+                Action::Put(_) | Action::Get(_) | Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_),
+            ) => None,
+        };
+        let Script { text, shell } = script.ok_or_else(|| format!("step {} has no script for {job}", step.id))?;
+        Ok(JobText { shell, script: text, env: self.env(task)?, become_user: step.become_user.clone() })
+    }
+
+    /// What the attempt's transfer is to move, or why that cannot be told.
+    pub fn transfer_text(&self, task: TaskIndex) -> Result<TransferText, String> {
+        let step = self.step_of(task);
+        let become_user = step.become_user.clone();
+        match &step.action {
+            Action::Put(put) => Ok(TransferText::Put {
+                source: match &put.source {
+                    PutSource::File(path) => PutText::File(self.render(task, "from", path)?),
+                    PutSource::Content(text) => PutText::Content(self.render(task, "content", text)?),
+                },
+                to: self.absolute(task, "to", &put.to)?,
+                mode: put.mode,
+                owner: put.owner.clone(),
+                become_user,
+            }),
+            Action::Get(get) => Ok(TransferText::Get {
+                from: self.absolute(task, "from", &get.from)?,
+                to: self.render(task, "to", &get.to)?,
+                become_user,
+            }),
+            Action::Run(_) | Action::Exec(_) | Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) => {
+                Err(format!("step {} moves no files", step.id))
+            }
+        }
+    }
+
+    /// Checks that every text of a task has a value, before its attempt starts.
+    pub(super) fn check_texts(&self, task: TaskIndex) -> Result<(), String> {
+        match &self.step_of(task).action {
+            Action::Put(_) | Action::Get(_) => self.transfer_text(task).map(drop),
+            Action::Exec(words) => self.exec_script(task, words).map(drop),
+            Action::Run(_) | Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) => Ok(()),
+        }?;
+        self.env(task).map(drop)
+    }
+
+    pub(super) fn is_wanted_by_when(&self, task: TaskIndex) -> Result<bool, String> {
+        let Some(when) = &self.step_of(task).when else { return Ok(true) };
+        when.is_true(&self.scope(task, when.steps())).map_err(|error| error.to_string())
+    }
+
+    /// The messages of the assertions that do not hold.
+    pub(super) fn broken_assertions(&self, task: TaskIndex) -> Result<Vec<String>, String> {
+        let Action::Assert(assertions) = &self.step_of(task).action else { return Ok(Vec::new()) };
+        let mut broken = Vec::new();
+        for assertion in assertions {
+            if self.holds(task, &assertion.that)? {
+                continue;
+            }
+            broken.push(match &assertion.otherwise {
+                Some(text) => self.render(task, "else", text)?,
+                None => format!("`{}` is not true", assertion.that.source()),
+            });
+        }
+        Ok(broken)
+    }
+
+    fn holds(&self, task: TaskIndex, that: &Expr) -> Result<bool, String> {
+        that.is_true(&self.scope(task, that.steps())).map_err(|error| format!("`{}`: {error}", that.source()))
+    }
+
+    fn render(&self, task: TaskIndex, field: &str, template: &Template) -> Result<String, String> {
+        if template.is_constant() {
+            return template.render(&Scope::default()).map_err(|error| error.to_string());
+        }
+        let text = template.render(&self.scope(task, template.steps())).map_err(|e| format!("`{field}`: {e}"))?;
+        if text.contains('\0') {
+            return Err(format!("`{field}`: the value has a NUL character, which no command can take"));
+        }
+        Ok(text)
+    }
+
+    fn absolute(&self, task: TaskIndex, field: &str, template: &Template) -> Result<String, String> {
+        let path = self.render(task, field, template)?;
+        if path.starts_with('/') { Ok(path) } else { Err(format!("`{field}`: `{path}` is not an absolute path")) }
+    }
+
+    fn env(&self, task: TaskIndex) -> Result<Vec<(String, String)>, String> {
+        let params = self.plan.params.iter().filter(|(_, value)| !value.is_null());
+        let mut env: Vec<(String, String)> = params.map(|(n, v)| (n.as_str().to_owned(), to_text(v))).collect();
+        for (name, template) in &self.step_of(task).env {
+            let value = self.render(task, &format!("env.{name}"), template)?;
+            env.retain(|(n, _)| n != name.as_str());
+            env.push((name.as_str().to_owned(), value));
+        }
+        Ok(env)
+    }
+
+    fn exec_script(&self, task: TaskIndex, words: &[Template]) -> Result<Script, String> {
+        let mut text = "exec".to_owned();
+        for word in words {
+            text.push(' ');
+            text.push_str(&quote(&self.render(task, "exec", word)?));
+        }
+        text.push('\n');
+        Ok(Script { text, shell: "sh".to_owned() })
+    }
+
+    /// What the task's expressions may name. Only the steps that are asked for are in it.
+    fn scope(&self, task: TaskIndex, named: &std::collections::BTreeSet<StepId>) -> Scope {
+        let mut scope = param_scope(&self.plan.params);
+        let host = self.graph.id(task).host.as_ref();
+        if let Some(name) = host {
+            let known = self.plan.hosts.get(name).cloned().unwrap_or_default();
+            let labels = known.labels.into_iter().map(|(k, v)| (k, Value::String(v))).collect();
+            let mut map = Map::new();
+            map.insert("name".to_owned(), Value::String(name.as_str().to_owned()));
+            map.insert("labels".to_owned(), Value::Object(labels));
+            map.insert("vars".to_owned(), Value::Object(known.vars));
+            scope.0.insert("host".to_owned(), Value::Object(map));
+        }
+        let mut run = Map::new();
+        run.insert("id".to_owned(), Value::String(self.id.to_string()));
+        run.insert("runbook".to_owned(), Value::String(self.plan.runbook.as_str().to_owned()));
+        run.insert("by".to_owned(), Value::String(self.by.to_string()));
+        scope.0.insert("run".to_owned(), Value::Object(run));
+        let steps = named.iter().map(|id| (id.as_str().to_owned(), self.step_value(id, task))).collect();
+        scope.0.insert("steps".to_owned(), Value::Object(steps));
+        scope
+    }
+
+    /// `steps.<id>`: the task on the same host, or the only one; and under `hosts` every one by its host.
+    fn step_value(&self, id: &StepId, asking: TaskIndex) -> Value {
+        let tasks = self.graph.of_step(id);
+        let host = &self.graph.id(asking).host;
+        let same = tasks.clone().find(|&t| host.is_some() && self.graph.id(t).host == *host);
+        let own = same.or_else(|| (tasks.len() == 1).then_some(tasks.start));
+        let mut value = own.map_or_else(Map::new, |t| task_value(self.task(t)));
+        let hosts = tasks.filter_map(|t| {
+            let host = self.graph.id(t).host.as_ref()?;
+            Some((host.as_str().to_owned(), Value::Object(task_value(self.task(t)))))
+        });
+        value.insert("hosts".to_owned(), Value::Object(hosts.collect()));
+        Value::Object(value)
+    }
+}
+
+fn task_value(task: &Task) -> Map<String, Value> {
+    let mut value = Map::new();
+    value.insert("state".to_owned(), Value::String(task.state.word().to_owned()));
+    value.insert("exit".to_owned(), task.exit.map_or(Value::Null, |e| Value::from(e.0)));
+    value.insert("outputs".to_owned(), Value::Object(task.outputs.as_ref().clone()));
+    value
+}
+
+/// One word of a POSIX shell command (POSIX.1-2017, XCU 2.2.2): single quotes keep everything but themselves.
+pub fn quote(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}

@@ -1,0 +1,463 @@
+//! A step: its id, its action, its modifiers, and which of them go together.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::param::is_map;
+use super::{DraftStep, Drafter, ON_FAILURE, Sees, Use};
+use crate::expr::Template;
+use crate::fault::{Fault, FaultCode, Span};
+use crate::ids::{EnvName, ParamName, StepId};
+use crate::runbook::values::compile;
+use crate::runbook::{Action, OutputRule, Probe, Repeat, Retry, RetryOn, Script, Step};
+use crate::yaml::Node;
+use crate::yaml::read::{Fields, shorten};
+
+/// The interpreter of scripts where a step names none.
+const DEFAULT_SHELL: &str = "sh";
+/// The pause between two questions of a probe where none is given.
+const DEFAULT_EVERY: Duration = Duration::from_secs(2);
+
+/// Fields of steps that are designed, and not there yet. The first six are actions.
+const LATER: [&str; 12] = [
+    "transfer",
+    "hook",
+    "approve",
+    "reboot",
+    "call",
+    "notify",
+    "steps",
+    "for_each",
+    "batch",
+    "max_failures",
+    "locks",
+    "estimate",
+];
+const LATER_ACTIONS: usize = 7;
+
+/// Modifiers that somebody gave, with the places of their keys.
+pub(super) struct Given(Vec<(&'static str, Span)>);
+
+impl Given {
+    fn take<'n>(&mut self, fields: &mut Fields<'n>, name: &'static str) -> Option<&'n Node<'n>> {
+        let entry = fields.entry(name)?;
+        self.0.push((name, entry.key_span));
+        Some(&entry.value)
+    }
+
+    fn place(&self, name: &str) -> Option<Span> {
+        self.0.iter().find(|(given, _)| *given == name).map(|(_, span)| *span)
+    }
+}
+
+impl Drafter<'_, '_> {
+    pub(super) fn read_step<'n>(&mut self, node: &'n Node<'n>) -> Option<DraftStep<'n>> {
+        let mut fields = self.reader.fields(node, "step")?;
+        let mut uses = Vec::new();
+        let mut given = Given(Vec::new());
+        let first_line = self.reader.first_line(node.span);
+        let (id, id_span) = match fields.take("id") {
+            Some(node) => (self.reader.parsed(node, "id", FaultCode::BadName, StepId::new), node.span),
+            None => {
+                self.reader.missing(node.span, "step", "id", "a short name, such as `id: stop`");
+                (None, first_line)
+            }
+        };
+        let shell = given.take(&mut fields, "shell").and_then(|node| self.read_shell(node));
+        let shell = shell.unwrap_or_else(|| DEFAULT_SHELL.to_owned());
+        let (actions, action) = self.read_action(&mut fields, &shell, &mut uses);
+        let sees = match &action {
+            Some(Action::Assert(_) | Action::WaitFor(_)) => Sees::NoHost,
+            Some(Action::Run(_) | Action::Exec(_) | Action::Put(_) | Action::Get(_) | Action::WaitUntil(_)) | None => {
+                Sees::Host
+            }
+        };
+        let title = self.prose(&mut fields, "title");
+        let hosts = given.take(&mut fields, "hosts").and_then(|node| self.read_hosts(node, &mut uses));
+        let needs = given.take(&mut fields, "needs").and_then(|node| self.read_needs(node));
+        let barrier = self.read_flag(&mut fields, &mut given, "barrier");
+        let when = given.take(&mut fields, "when").and_then(|n| self.expression(n, "when", sees, &mut uses));
+        let unless = given.take(&mut fields, "unless").and_then(|n| self.read_script(n, "unless", &shell));
+        let verify = given.take(&mut fields, "verify").and_then(|n| self.read_verify(n, &shell));
+        let undo = given.take(&mut fields, "undo").and_then(|n| self.read_script(n, "undo", &shell));
+        let repeat = given
+            .take(&mut fields, "repeat")
+            .and_then(|n| self.reader.word(n, "repeat", &[("safe", Repeat::Safe), ("ask", Repeat::Ask)]));
+        let retry = given.take(&mut fields, "retry").and_then(|node| self.read_retry(node));
+        let timeout = given.take(&mut fields, "timeout").and_then(|node| self.positive(node, "timeout"));
+        let become_user = given.take(&mut fields, "become").and_then(|node| self.read_user(node));
+        let env = given.take(&mut fields, "env").map(|node| self.read_env(node, sees, &mut uses)).unwrap_or_default();
+        let outputs = given.take(&mut fields, "outputs").map(|node| self.read_outputs(node)).unwrap_or_default();
+        let on_failure =
+            given.take(&mut fields, "on_failure").and_then(|node| self.reader.word(node, "on_failure", &ON_FAILURE));
+        let point_of_no_return = self.read_flag(&mut fields, &mut given, "point_of_no_return");
+        let no_log = self.read_flag(&mut fields, &mut given, "no_log");
+        let tags = fields.take("tags").map(|node| self.read_tags(node)).unwrap_or_default();
+
+        let comes_later = fields.rest().iter().any(|e| LATER[..LATER_ACTIONS].contains(&&*e.key));
+        self.refuse_later(&mut fields, &LATER);
+        self.check_one_action(&actions, comes_later, id.as_ref(), first_line);
+        if let ([(name, _)], Some(action)) = (actions.as_slice(), &action) {
+            self.check_fit(name, action, &given);
+        }
+        if let (true, Some(needs), Some(place)) = (barrier, &needs, given.place("barrier"))
+            && needs.is_empty()
+        {
+            let message = "`barrier` does nothing on a step that needs no other step";
+            self.reader.fault(FaultCode::Conflict, place, message);
+        }
+        self.reader.finish(&fields);
+
+        let step = match (&id, action) {
+            (Some(id), Some(action)) => Some(Step {
+                id: id.clone(),
+                title,
+                action,
+                hosts,
+                needs: Vec::new(),
+                barrier,
+                when,
+                unless,
+                verify,
+                undo,
+                repeat: repeat.unwrap_or_default(),
+                retry,
+                timeout,
+                become_user,
+                env,
+                outputs,
+                on_failure,
+                point_of_no_return,
+                no_log,
+                tags,
+                span: first_line,
+            }),
+            _ => None,
+        };
+        Some(DraftStep { id, id_span, needs, uses, step })
+    }
+
+    fn check_one_action(
+        &mut self,
+        actions: &[(&'static str, Span)],
+        comes_later: bool,
+        id: Option<&StepId>,
+        first_line: Span,
+    ) {
+        match actions {
+            [] if comes_later => {}
+            [] => {
+                let name = id.map_or(String::new(), |id| format!(" `{id}`"));
+                let message = format!("the step{name} does nothing");
+                let hint = "give it one of `run`, `exec`, `put`, `get`, `assert`, `wait`";
+                self.reader.fault_with(FaultCode::Action, first_line, message, hint);
+            }
+            [_] => {}
+            [(first, _), rest @ ..] => {
+                for (name, span) in rest {
+                    let message = format!("the step does two things: `{first}` and `{name}`");
+                    self.reader.fault_with(FaultCode::Action, *span, message, "make it two steps");
+                }
+            }
+        }
+    }
+
+    /// A modifier that does nothing is a misunderstanding, and better said than kept quiet.
+    fn check_fit(&mut self, name: &str, action: &Action, given: &Given) {
+        let works = matches!(action, Action::Run(_) | Action::Exec(_) | Action::Put(_) | Action::Get(_));
+        let scripts = works && ["unless", "verify", "undo"].iter().any(|script| given.place(script).is_some());
+        let looks = matches!(action, Action::WaitUntil(_));
+        for (modifier, place) in &given.0 {
+            let fits = match *modifier {
+                "hosts" | "become" | "timeout" | "repeat" | "retry" => works || looks,
+                "unless" | "verify" | "undo" => works,
+                "outputs" => matches!(action, Action::Run(_) | Action::Exec(_)),
+                "env" | "no_log" => matches!(action, Action::Run(_) | Action::Exec(_)) || looks || scripts,
+                "shell" => matches!(action, Action::Run(_)) || looks || scripts,
+                // `needs`, `when`, `barrier`, `on_failure`, `point_of_no_return`: they are about any step.
+                _ => true,
+            };
+            if !fits {
+                let what = match action {
+                    Action::WaitFor(_) => "wait for",
+                    Action::WaitUntil(_) => "wait until",
+                    Action::Run(_) | Action::Exec(_) | Action::Put(_) | Action::Get(_) | Action::Assert(_) => name,
+                };
+                let message = format!("`{modifier}` does nothing on `{what}`");
+                self.reader.fault_with(FaultCode::Conflict, *place, message, "take it out");
+            }
+        }
+    }
+
+    fn read_flag(&mut self, fields: &mut Fields<'_>, given: &mut Given, name: &'static str) -> bool {
+        given.take(fields, name).and_then(|node| self.reader.boolean(node, name)).unwrap_or_default()
+    }
+
+    fn read_shell(&mut self, node: &Node<'_>) -> Option<String> {
+        let text = self.reader.text(node, "shell")?;
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '+' | '/');
+        let place = !text.contains('/') || (text.starts_with('/') && !text.ends_with('/'));
+        if text.is_empty() || text.starts_with('-') || !text.chars().all(fits) || !place {
+            let message = format!("`shell` is `{}`, not the name of a program or an absolute path", shorten(text));
+            let hint = "options belong into the script, such as `set -e`";
+            self.reader.fault_with(FaultCode::BadValue, node.span, message, hint);
+            return None;
+        }
+        Some(text.to_owned())
+    }
+
+    pub(super) fn read_script(&mut self, node: &Node<'_>, what: &str, shell: &str) -> Option<Script> {
+        Some(Script { text: self.script_text(node, what)?, shell: shell.to_owned() })
+    }
+
+    fn read_verify(&mut self, node: &Node<'_>, shell: &str) -> Option<Probe> {
+        if !is_map(node) {
+            let script = self.read_script(node, "verify", shell)?;
+            return Some(Probe { script, within: Duration::ZERO, every: DEFAULT_EVERY });
+        }
+        let mut fields = self.reader.fields(node, "verify")?;
+        let run = fields.take("run");
+        if run.is_none() {
+            self.reader.missing(fields.span(), "verify", "run", "a script that exits 0 when the work is done");
+        }
+        let script = run.and_then(|node| self.read_script(node, "verify", shell));
+        self.read_probe(fields, script, Some(Duration::ZERO))
+    }
+
+    /// `within` and `every`, and the end of the fields.
+    pub(super) fn read_probe(
+        &mut self,
+        mut fields: Fields<'_>,
+        script: Option<Script>,
+        default_within: Option<Duration>,
+    ) -> Option<Probe> {
+        let given = fields.take("within");
+        let within = match (given, default_within) {
+            (Some(node), _) => self.reader.duration(node, "within"),
+            (None, Some(within)) => Some(within),
+            (None, None) => {
+                let hint = "how long to go on asking, such as `within: 10m`";
+                self.reader.missing(fields.span(), "wait", "within", hint);
+                None
+            }
+        };
+        let every = match fields.entry("every") {
+            Some(entry) => {
+                if given.is_none() && default_within.is_some() {
+                    let message = "`every` does nothing without `within`: the script is asked once";
+                    self.reader.fault(FaultCode::Conflict, entry.key_span, message);
+                }
+                self.positive(&entry.value, "every")
+            }
+            None => Some(DEFAULT_EVERY),
+        };
+        self.reader.finish(&fields);
+        Some(Probe { script: script?, within: within?, every: every? })
+    }
+
+    /// A duration that is not zero.
+    pub(super) fn positive(&mut self, node: &Node<'_>, what: &str) -> Option<Duration> {
+        let span = self.reader.duration(node, what)?;
+        if span.is_zero() {
+            self.reader.fault(FaultCode::BadValue, node.span, format!("`{what}` must be more than zero"));
+            return None;
+        }
+        Some(span)
+    }
+
+    fn read_hosts<'n>(&mut self, node: &'n Node<'n>, uses: &mut Vec<Use<'n>>) -> Option<Vec<Template>> {
+        let items = self.reader.one_or_list(node, "hosts")?;
+        if items.is_empty() {
+            let hint = "leave `hosts` out for the engine's own machine";
+            self.reader.fault_with(FaultCode::BadValue, node.span, "`hosts` is an empty list", hint);
+        }
+        let hosts: Vec<_> = items.iter().map(|n| self.template(n, "hosts", Sees::PlanOnly, uses)).collect();
+        hosts.into_iter().collect()
+    }
+
+    fn read_needs<'n>(&mut self, node: &'n Node<'n>) -> Option<Vec<(&'n str, Span)>> {
+        let items = self.reader.one_or_list(node, "needs")?;
+        let mut needs: Vec<(&str, Span)> = Vec::with_capacity(items.len());
+        for item in items {
+            let Some(id) = self.reader.text(item, "needs") else { continue };
+            if items.len() <= 100 && needs.iter().any(|(other, _)| *other == id) {
+                self.reader.fault(FaultCode::Duplicate, item.span, format!("`{}` stands here twice", shorten(id)));
+            }
+            needs.push((id, item.span));
+        }
+        Some(needs)
+    }
+
+    fn read_retry(&mut self, node: &Node<'_>) -> Option<Retry> {
+        let mut retry = Retry {
+            times: 0,
+            delay: Duration::from_secs(1),
+            backoff: 2.0,
+            max_delay: Duration::from_secs(300),
+            on: Vec::new(),
+        };
+        let times = |this: &mut Self, node| {
+            this.reader.integer(node, "times", 1, 10_000).and_then(|times| u32::try_from(times).ok())
+        };
+        if !is_map(node) {
+            retry.times = times(self, node)?;
+            return Some(retry);
+        }
+        let mut fields = self.reader.fields(node, "retry")?;
+        match fields.take("times") {
+            Some(node) => retry.times = times(self, node).unwrap_or_default(),
+            None => {
+                self.reader.missing(fields.span(), "retry", "times", "how many further attempts, such as `times: 3`")
+            }
+        }
+        if let Some(delay) = fields.take("delay").and_then(|node| self.reader.duration(node, "delay")) {
+            retry.delay = delay;
+            retry.max_delay = retry.max_delay.max(delay);
+        }
+        if let Some(node) = fields.take("backoff") {
+            retry.backoff = self.reader.number(node, "backoff").unwrap_or(retry.backoff);
+            if !(1.0..=100.0).contains(&retry.backoff) {
+                let message = format!("`backoff` is {} and must be from 1 to 100", retry.backoff);
+                self.reader.fault(FaultCode::BadValue, node.span, message);
+            }
+        }
+        if let Some(node) = fields.take("max_delay") {
+            retry.max_delay = self.reader.duration(node, "max_delay").unwrap_or(retry.max_delay);
+            if retry.max_delay < retry.delay {
+                self.reader.fault(FaultCode::Conflict, node.span, "`max_delay` is shorter than `delay`");
+            }
+        }
+        for node in fields.take("on").and_then(|node| self.reader.one_or_list(node, "on")).unwrap_or_default() {
+            retry.on.extend(self.read_retry_on(node));
+        }
+        self.reader.finish(&fields);
+        Some(retry)
+    }
+
+    fn read_retry_on(&mut self, node: &Node<'_>) -> Option<RetryOn> {
+        match self.reader.text(node, "on")? {
+            "timeout" => Some(RetryOn::Timeout),
+            "unreachable" => Some(RetryOn::Unreachable),
+            text => match text.parse::<u8>() {
+                Ok(0) => {
+                    self.reader.fault(
+                        FaultCode::BadValue,
+                        node.span,
+                        "exit status 0 is success, not a failure to retry",
+                    );
+                    None
+                }
+                Ok(status) => Some(RetryOn::Exit(status)),
+                Err(_) => {
+                    let message = format!("`{}` is not a failure to retry", shorten(text));
+                    let fault = Fault::at(FaultCode::BadValue, self.reader.source, node.span, message)
+                        .hint("an exit status from 1 to 255, `timeout` or `unreachable`")
+                        .did_you_mean(text, ["timeout", "unreachable"]);
+                    self.reader.push(fault);
+                    None
+                }
+            },
+        }
+    }
+
+    /// The name of a user, as useradd(8) takes it and a little more; never an option.
+    fn read_user(&mut self, node: &Node<'_>) -> Option<String> {
+        let text = self.reader.text(node, "become")?;
+        if !is_user_name(text) {
+            let hint = "the name of a user, such as `become: root`; templates are not taken here";
+            let message = format!("`become` is `{}`, not the name of a user", shorten(text));
+            self.reader.fault_with(FaultCode::BadValue, node.span, message, hint);
+            return None;
+        }
+        Some(text.to_owned())
+    }
+
+    fn read_env<'n>(&mut self, node: &'n Node<'n>, sees: Sees, uses: &mut Vec<Use<'n>>) -> BTreeMap<EnvName, Template> {
+        let mut env = BTreeMap::new();
+        for entry in self.reader.map(node, "env").unwrap_or_default() {
+            let name = match EnvName::new(&entry.key) {
+                Ok(name) => Some(name),
+                Err(bad) => {
+                    self.reader.fault(FaultCode::BadName, entry.key_span, bad.to_string());
+                    None
+                }
+            };
+            let value = self.template(&entry.value, "env", sees, uses);
+            if let (Some(name), Some(value)) = (name, value) {
+                env.insert(name, value);
+            }
+        }
+        env
+    }
+
+    fn read_outputs(&mut self, node: &Node<'_>) -> BTreeMap<ParamName, OutputRule> {
+        let mut outputs = BTreeMap::new();
+        for entry in self.reader.map(node, "outputs").unwrap_or_default() {
+            let name = match ParamName::new(&entry.key) {
+                Ok(name) => Some(name),
+                Err(bad) => {
+                    let message = format!("`{}` is not the name of an output: {}", shorten(&entry.key), bad.rule());
+                    self.reader.fault(FaultCode::BadName, entry.key_span, message);
+                    None
+                }
+            };
+            let rule = self.read_output(&entry.value);
+            if let (Some(name), Some(rule)) = (name, rule) {
+                outputs.insert(name, rule);
+            }
+        }
+        outputs
+    }
+
+    fn read_output(&mut self, node: &Node<'_>) -> Option<OutputRule> {
+        let mut fields = self.reader.fields(node, "output")?;
+        match fields.take("from") {
+            Some(node) => drop(self.reader.word(node, "from", &[("stdout", ())])),
+            None => self.reader.missing(fields.span(), "output", "from", "`from: stdout`"),
+        }
+        let regex = fields.take("match").and_then(|node| {
+            let text = self.reader.text(node, "match")?;
+            match compile(text) {
+                Ok(_) => Some(OutputRule::Match(text.to_owned())),
+                Err(why) => {
+                    self.reader.fault(FaultCode::BadRegex, node.span, format!("`match`: {why}"));
+                    None
+                }
+            }
+        });
+        let json = fields.entry("json").and_then(|entry| {
+            let text = self.reader.text(&entry.value, "json")?;
+            if regex.is_some() {
+                let message = "an output is found by `match` or by `json`, not by both";
+                self.reader.fault(FaultCode::Conflict, entry.key_span, message);
+            }
+            if !text.is_empty() && !text.starts_with('/') {
+                let message = format!("`json` is `{}`, not a JSON pointer", shorten(text));
+                let hint = format!("begin it with `/`: `/{}`", shorten(&text.replace('.', "/")));
+                self.reader.fault_with(FaultCode::BadValue, entry.value.span, message, hint);
+            }
+            Some(OutputRule::Json(text.to_owned()))
+        });
+        self.reader.finish(&fields);
+        Some(regex.or(json).unwrap_or(OutputRule::Text))
+    }
+
+    fn read_tags(&mut self, node: &Node<'_>) -> Vec<String> {
+        let mut tags = Vec::new();
+        for node in self.reader.one_or_list(node, "tags").unwrap_or_default() {
+            let Some(text) = self.reader.text(node, "tags") else { continue };
+            if text.is_empty() || text.chars().any(|c| c.is_control() || c.is_whitespace() || c == ',') {
+                let message = format!("`{}` is not a tag: no spaces, commas or control characters", shorten(text));
+                self.reader.fault(FaultCode::BadName, node.span, message);
+            }
+            tags.push(text.to_owned());
+        }
+        tags
+    }
+}
+
+/// Whether the text can be a user or group: never an option, never two words.
+pub(super) fn is_user_name(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '$' | '@');
+    !text.is_empty() && text.len() <= 256 && !text.starts_with('-') && text.chars().all(fits)
+}

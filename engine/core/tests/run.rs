@@ -1,0 +1,31 @@
+//! The run machine by cases: what follows from what.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
+#[path = "run/failure.rs"]
+mod failure;
+#[path = "run/order.rs"]
+mod order;
+#[path = "run/property.rs"]
+mod property;
+#[path = "run/scale.rs"]
+mod scale;
+#[path = "run/undo.rs"]
+mod undo;
+#[path = "run/unknown.rs"]
+mod unknown;
+#[path = "run/words.rs"]
+mod words;
+
+use piton_core::run::Event;
+
+/// Events in short form, for comparing.
+fn short(events: &[Event]) -> Vec<String> {
+    let short = |event: &Event| {
+        let json = serde_json::to_value(event).unwrap();
+        let task = json.get("task").or_else(|| json.get("job").and_then(|j| j["attempt"].get("task")));
+        let task = task.and_then(|t| t.as_str()).map(|t| format!(" {t}")).unwrap_or_default();
+        format!("{}{task}", json["type"].as_str().unwrap())
+    };
+    events.iter().map(short).collect()
+}

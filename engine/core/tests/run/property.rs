@@ -1,0 +1,149 @@
+//! Whatever the runbook and whatever happens: what must always hold, holds.
+
+use piton_core::ids::TaskId;
+use piton_core::run::{Effect, Word};
+use piton_testkit::machine::{Machine, check_order};
+use piton_testkit::plans::{any_runbook, plan};
+use proptest::prelude::*;
+
+#[derive(Debug, Clone)]
+enum Happening {
+    Exit(u8),
+    Began,
+    Lost,
+    Refused,
+    Tick,
+    Crash,
+    Say(u8),
+}
+
+fn any_happening() -> impl Strategy<Value = (Happening, prop::sample::Index)> {
+    let what = prop_oneof![
+        12 => Just(Happening::Exit(0)),
+        4 => (1..4u8).prop_map(Happening::Exit),
+        2 => Just(Happening::Began),
+        2 => Just(Happening::Lost),
+        1 => Just(Happening::Refused),
+        6 => Just(Happening::Tick),
+        2 => Just(Happening::Crash),
+        2 => (0..5u8).prop_map(Happening::Say),
+    ];
+    (what, any::<prop::sample::Index>())
+}
+
+fn pick<'a, T>(from: &'a [T], which: &prop::sample::Index) -> Option<&'a T> {
+    if from.is_empty() { None } else { Some(which.get(from)) }
+}
+
+fn happen(m: &mut Machine, what: &Happening, which: &prop::sample::Index) {
+    let jobs: Vec<(TaskId, bool)> = m
+        .run
+        .wanted()
+        .filter_map(|effect| match effect {
+            Effect::Carry(job) => Some((job.attempt.task.clone(), false)),
+            Effect::Stop(job) => Some((job.attempt.task.clone(), true)),
+            Effect::Transfer(_) | Effect::Wake { .. } => None,
+        })
+        .collect();
+    let job = pick(&jobs, which).map(|(task, stop)| (task.to_string(), *stop));
+    match (what, job) {
+        (Happening::Tick, _) => {
+            if m.run.wanted().any(|e| matches!(e, Effect::Wake { .. })) {
+                m.tick();
+            }
+        }
+        (Happening::Crash, _) => m.crash(),
+        (Happening::Say(word), _) => {
+            let parked: Vec<TaskId> = m.run.parked().map(|t| m.run.graph().id(t).clone()).collect();
+            let why = String::new();
+            match (word, pick(&parked, which).cloned()) {
+                (0, Some(task)) => m.say(Word::Retry { task, why }),
+                (1, Some(task)) => m.say(Word::Skip { task, why }),
+                (2, Some(task)) => m.say(Word::Resolve { task, why, outputs: Default::default() }),
+                (3, _) => m.say(Word::Undo { why }),
+                (_, _) if parked.is_empty() => m.say(Word::Cancel { why }),
+                (_, _) => return,
+            };
+        }
+        (_, None) => {}
+        (Happening::Lost, Some((task, _))) => drop(m.lose(&task)),
+        (Happening::Exit(status), Some((task, false))) => drop(m.exit(&task, *status)),
+        (Happening::Exit(_), Some((task, true))) => drop(m.stopped(&task)),
+        (Happening::Began, Some((task, false))) => drop(m.began(&task, "boot")),
+        (Happening::Refused, Some((task, false))) => drop(m.refuse(&task)),
+        (Happening::Began | Happening::Refused, Some((_, true))) => {}
+    }
+}
+
+/// Lets everything that is still open come to its end, with a person who skips what is parked.
+fn finish(m: &mut Machine) {
+    for _ in 0..2_000 {
+        if m.run.outcome().is_some() {
+            return;
+        }
+        let index = m.run.parked().next();
+        let effect = m.run.wanted().next().cloned();
+        if m.run.is_parked()
+            && let Some(index) = index
+        {
+            let task = m.run.graph().id(index).clone();
+            m.say(Word::Skip { task, why: String::new() });
+        } else if let Some(effect) = effect {
+            match effect {
+                Effect::Carry(job) => drop(m.exit(&job.attempt.task.to_string(), 0)),
+                Effect::Stop(job) => drop(m.stopped(&job.attempt.task.to_string())),
+                Effect::Wake { .. } => drop(m.tick()),
+                Effect::Transfer(_) => unreachable!("the generator makes none"),
+            }
+        }
+    }
+    panic!("the run does not come to an end: {:?}", m.states());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// `Machine` itself checks after each piece of news that the changes add up to what is wanted, that a run never
+    /// stands still without a reason, and at each crash that replay gives the same state.
+    #[test]
+    fn every_run_keeps_the_laws_and_comes_to_an_end(
+        yaml in any_runbook(),
+        happenings in prop::collection::vec(any_happening(), 0..60),
+    ) {
+        let plan = plan(&yaml);
+        let mut m = Machine::start(plan.clone());
+        for (what, which) in &happenings {
+            if m.run.outcome().is_none() {
+                happen(&mut m, what, which);
+            }
+        }
+        finish(&mut m);
+        check_order(&plan, &m.log);
+        m.crash();
+    }
+
+    /// A journal cut anywhere replays, and what is wanted then can be gone on with.
+    #[test]
+    fn a_log_cut_anywhere_can_be_gone_on_with(
+        yaml in any_runbook(),
+        happenings in prop::collection::vec(any_happening(), 0..40),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let plan = plan(&yaml);
+        let mut m = Machine::start(plan.clone());
+        let mut ends = vec![m.log.len()];
+        for (what, which) in &happenings {
+            if m.run.outcome().is_none() {
+                happen(&mut m, what, which);
+                ends.push(m.log.len());
+            }
+        }
+        // Appends are atomic, so a cut falls between them.
+        let end = *cut.get(&ends);
+        let mut other = Machine::from_log(plan.clone(), m.log[..end].to_vec());
+        if other.run.outcome().is_none() {
+            finish(&mut other);
+        }
+        check_order(&plan, &other.log);
+    }
+}

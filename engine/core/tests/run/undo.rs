@@ -1,0 +1,100 @@
+//! Taking back: in reverse order, what happened and what may have.
+
+use piton_core::run::{Outcome, Word};
+use piton_testkit::machine::{Machine, task};
+use piton_testkit::plans::plan;
+
+const THREE: &str = "runbook: x\non_failure: undo\nsteps:\n  - { id: a, run: a, undo: back }\n  - { id: b, run: b }\n  - { id: c, run: c, undo: back }\n  - { id: d, run: d, undo: back }\nfinally:\n  - { id: f, run: f }\n";
+
+fn up_to_d() -> Machine {
+    let mut m = Machine::start(plan(THREE));
+    for step in ["a[local]", "b[local]", "c[local]"] {
+        m.exit(step, 0);
+    }
+    m
+}
+
+#[test]
+fn it_goes_backwards_and_ends_undone() {
+    let mut m = up_to_d();
+    m.exit("d[local]", 1);
+    for step in ["d", "c", "a"] {
+        assert_eq!(m.wanted(), [format!("carry {step}[local]#1.undo1")]);
+        m.crash();
+        m.exit(&format!("{step}[local]"), 0);
+    }
+    m.exit("f[local]", 0);
+    assert_eq!(m.run.outcome(), Some(Outcome::Undone));
+}
+
+#[test]
+fn what_may_have_happened_is_taken_back_too() {
+    let mut m = up_to_d();
+    m.lose("d[local]");
+    assert_eq!(m.wanted(), ["carry d[local]#1.undo1"]);
+}
+
+#[test]
+fn what_certainly_never_began_is_not() {
+    let mut m = up_to_d();
+    m.refuse("d[local]");
+    assert_eq!(m.wanted(), ["carry c[local]#1.undo1"]);
+}
+
+#[test]
+fn an_undo_that_fails_parks_and_a_person_decides() {
+    let mut m = up_to_d();
+    m.exit("d[local]", 1);
+    m.exit("d[local]", 1);
+    assert!(m.run.is_parked());
+    m.say(Word::Retry { task: task("d[local]"), why: String::new() });
+    assert_eq!(m.wanted(), ["carry d[local]#2.undo1"]);
+    m.lose("d[local]");
+    assert!(m.run.is_parked());
+    m.say(Word::Skip { task: task("d[local]"), why: String::new() });
+    assert_eq!(m.wanted(), ["carry c[local]#1.undo1"]);
+}
+
+#[test]
+fn others_in_flight_come_to_their_end_first() {
+    let yaml = "runbook: x\non_failure: undo\nsteps:\n  - { id: a, run: a, undo: back }\n  - { id: b, needs: [], run: b, undo: back }\n";
+    let mut m = Machine::start(plan(yaml));
+    m.exit("b[local]", 1);
+    assert_eq!(m.wanted(), ["carry a[local]#1.main1"]);
+    m.exit("a[local]", 0);
+    assert_eq!(m.wanted(), ["carry b[local]#1.undo1"]);
+}
+
+#[test]
+fn after_the_point_of_no_return_it_parks_instead() {
+    let yaml = "runbook: x\non_failure: undo\nsteps:\n  - { id: a, run: a, undo: back }\n  - { id: b, run: b, point_of_no_return: true }\n  - { id: c, run: c }\n";
+    let mut m = Machine::start(plan(yaml));
+    m.exit("a[local]", 0);
+    m.exit("b[local]", 0);
+    m.exit("c[local]", 1);
+    assert_eq!(m.states(), ["a[local] succeeded", "b[local] succeeded", "c[local] parked"]);
+    m.say(Word::Undo { why: "I know what I do".into() });
+    assert_eq!(m.wanted(), ["carry a[local]#1.undo1"]);
+}
+
+#[test]
+fn a_person_can_ask_for_it_while_the_run_goes_on() {
+    let yaml = "runbook: x\nsteps:\n  - { id: a, run: a, undo: back }\n  - { id: b, run: b, undo: back }\n";
+    let mut m = Machine::start(plan(yaml));
+    m.exit("a[local]", 0);
+    m.say(Word::Undo { why: "wrong host".into() });
+    assert_eq!(m.wanted(), ["stop b[local]#1.main1"]);
+    m.stopped("b[local]");
+    assert_eq!(m.wanted(), ["carry b[local]#1.undo1"]);
+}
+
+#[test]
+fn a_cancel_ends_it() {
+    let mut m = up_to_d();
+    m.exit("d[local]", 1);
+    m.say(Word::Cancel { why: String::new() });
+    assert_eq!(m.wanted(), ["stop d[local]#1.undo1"]);
+    m.stopped("d[local]");
+    m.exit("f[local]", 0);
+    assert_eq!(m.run.outcome(), Some(Outcome::Cancelled));
+}

@@ -1,0 +1,324 @@
+//! Owns one run: waits for news, decides, makes durable, applies, and lets the executor catch up.
+//!
+//! There is no second path for recovery: a driver that begins a run and one that takes it over differ only in how
+//! many events the journal holds, and in that what the run wants may be in flight already.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use piton_core::ids::RunId;
+use piton_core::plan::Plan;
+use piton_core::run::{Event, IllegalEvent, Input, Outcome, Recorded, Run, WordId};
+use tokio::sync::{mpsc, watch};
+
+use crate::clock::Clock;
+use crate::executor::Executor;
+use crate::journal::{Batch, Journal, JournalError, Lease, NewRun, RunStatus};
+use crate::observer::{Notice, Observer};
+use crate::output::OutputSink;
+use crate::transport::Transport;
+
+/// How long a lease lasts without being renewed. Another engine can take a run over this long after its engine stopped.
+pub const LEASE: Duration = Duration::from_secs(10);
+
+/// How long to wait before writing is tried again after the disk was full.
+const FULL_PAUSE: Duration = Duration::from_millis(500);
+
+/// How many events are read from the journal at a time.
+const PAGE: usize = 10_000;
+
+/// How much news is taken into one append.
+const MAX_BATCH: usize = 256;
+
+/// What a driver needs from outside.
+#[derive(Clone)]
+pub struct Ports {
+    /// Keeps the runs.
+    pub journal: Arc<dyn Journal>,
+    /// Reaches the hosts.
+    pub transport: Arc<dyn Transport>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Keeps what jobs print.
+    pub outputs: Arc<dyn OutputSink>,
+    /// Looks on.
+    pub observer: Arc<dyn Observer>,
+}
+
+/// How driving came to an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The run is over.
+    Ended(Outcome),
+    /// Nothing can go on without a person; the lease is given back.
+    Parked,
+    /// Somebody else is to go on; the lease is given back, jobs go on meanwhile.
+    HandedOver,
+}
+
+/// Why a run cannot be driven on.
+#[derive(Debug, thiserror::Error)]
+pub enum DriveError {
+    /// The journal did not do as asked.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The journal and the plan do not fit together.
+    #[error("the journal of run {run} cannot be replayed: {error}")]
+    Illegal {
+        /// Which run.
+        run: RunId,
+        /// What does not fit.
+        error: IllegalEvent,
+    },
+    /// The stored plan cannot be read.
+    #[error("the plan of run {run} cannot be read: {detail}")]
+    Plan {
+        /// Which run.
+        run: RunId,
+        /// What is wrong.
+        detail: String,
+    },
+}
+
+/// Drives one run.
+pub struct Driver {
+    ports: Ports,
+    lease: Lease,
+    run: Run,
+    executor: Executor,
+    news: mpsc::UnboundedReceiver<Input>,
+    sender: mpsc::UnboundedSender<Input>,
+}
+
+/// Reads a run's plan and events and rebuilds its state.
+pub async fn load(journal: &dyn Journal, id: RunId) -> Result<Run, DriveError> {
+    load_up_to(journal, id, u64::MAX).await
+}
+
+/// Rebuilds a run's state as it was after the event numbered `last`.
+pub async fn load_up_to(journal: &dyn Journal, id: RunId, last: u64) -> Result<Run, DriveError> {
+    let json = journal.plan(id).await?;
+    let plan = Plan::from_json(&json).map_err(|detail| DriveError::Plan { run: id, detail })?;
+    let mut run = Run::new(id, Arc::new(plan));
+    loop {
+        let page = journal.read(id, run.seq() + 1, PAGE).await?;
+        for event in page.iter().take_while(|e| e.seq <= last) {
+            run.apply(event).map_err(|error| DriveError::Illegal { run: id, error })?;
+        }
+        run.take_changes();
+        if page.len() < PAGE {
+            return Ok(run);
+        }
+    }
+}
+
+impl Driver {
+    /// Stores a new run and holds the lease on it.
+    pub async fn create(ports: Ports, id: RunId, plan: Plan, by: &str, owner: &str) -> Result<Self, DriveError> {
+        let at = ports.clock.now();
+        let json = plan.to_json();
+        let digest = piton_core::digest::Digest::of(json.as_bytes());
+        let created = Event::RunCreated { by: by.to_owned(), runbook: plan.runbook.clone(), plan: digest };
+        let new = NewRun {
+            id,
+            runbook: plan.runbook.clone(),
+            title: plan.title.clone(),
+            by: by.to_owned(),
+            at,
+            plan: json,
+            events: vec![Recorded { seq: 1, at, event: created }],
+        };
+        let mut run = Run::new(id, Arc::new(plan));
+        for event in &new.events {
+            run.apply(event).map_err(|error| DriveError::Illegal { run: id, error })?;
+        }
+        let first = new.events.clone();
+        let lease = ports.journal.create(new, owner, LEASE).await?;
+        for event in &first {
+            ports.observer.event(&run, event);
+        }
+        Ok(Self::with(ports, lease, run))
+    }
+
+    /// Takes over a run that nobody drives.
+    pub async fn adopt(ports: Ports, id: RunId, owner: &str) -> Result<Self, DriveError> {
+        let lease = ports.journal.claim(id, owner, LEASE).await?;
+        match load(ports.journal.as_ref(), id).await {
+            Ok(run) => Ok(Self::with(ports, lease, run)),
+            Err(error) => {
+                // The lease would expire by itself; giving it back only spares the next one the wait.
+                let _given_back = ports.journal.release(&lease).await;
+                Err(error)
+            }
+        }
+    }
+
+    fn with(ports: Ports, lease: Lease, run: Run) -> Self {
+        let (sender, news) = mpsc::unbounded_channel();
+        let executor = Executor::new(ports.clone(), sender.clone());
+        Self { ports, lease, run, executor, news, sender }
+    }
+
+    /// The run as it stands.
+    pub fn run(&self) -> &Run {
+        &self.run
+    }
+
+    /// Drives the run until it is over, parked, or `handover` becomes true.
+    pub async fn drive(mut self, mut handover: watch::Receiver<bool>) -> Result<End, DriveError> {
+        let letters = tokio::spawn(deliver(self.ports.journal.clone(), self.lease.run, self.sender.clone()));
+        let end = self.attend(&mut handover).await;
+        letters.abort();
+        match &end {
+            // Somebody else drives it now: whatever is in flight is theirs to follow.
+            Err(DriveError::Journal(JournalError::Stale { .. })) => self.executor.drop_all(),
+            Err(_) | Ok(End::HandedOver | End::Parked) => {
+                self.executor.flush().await;
+                let _given_back = self.ports.journal.release(&self.lease).await;
+            }
+            Ok(End::Ended(_)) => {
+                self.executor.clear().await;
+                let _given_back = self.ports.journal.release(&self.lease).await;
+            }
+        }
+        end
+    }
+
+    async fn attend(&mut self, handover: &mut watch::Receiver<bool>) -> Result<End, DriveError> {
+        let took = Input::Took { engine: self.lease.owner.clone(), fence: self.lease.fence };
+        // What the run wanted before this engine came may be in flight already.
+        self.executor.take_up(&self.run);
+        let mut inputs = vec![took];
+        inputs.extend(unread(self.ports.journal.as_ref(), self.lease.run, WordId(0)).await?);
+        let mut heartbeat = tokio::time::interval(LEASE / 3);
+        heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        heartbeat.reset();
+        loop {
+            self.turn(inputs).await?;
+            if let Some(outcome) = self.run.outcome() {
+                return Ok(End::Ended(outcome));
+            }
+            if self.run.is_parked() {
+                // A word that came in just now would wait for the next engine otherwise.
+                let letters = unread(self.ports.journal.as_ref(), self.lease.run, WordId(0)).await?;
+                if letters.is_empty() {
+                    return Ok(End::Parked);
+                }
+                inputs = letters;
+                continue;
+            }
+            inputs = Vec::new();
+            tokio::select! {
+                biased;
+                () = asked(handover) => return Ok(End::HandedOver),
+                _ = heartbeat.tick() => self.renew().await?,
+                input = self.news.recv() => inputs.extend(input),
+            }
+            while inputs.len() < MAX_BATCH
+                && let Ok(more) = self.news.try_recv()
+            {
+                inputs.push(more);
+            }
+        }
+    }
+
+    async fn renew(&self) -> Result<(), DriveError> {
+        match self.ports.journal.renew(&self.lease, LEASE).await {
+            Ok(()) => Ok(()),
+            // Whoever takes the run over meanwhile is found out at the next append.
+            Err(JournalError::Full { detail, .. }) => {
+                self.ports.observer.notice(&Notice::Full { why: detail });
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Decides what follows from the news, makes it durable, and only then lets anything begin.
+    async fn turn(&mut self, inputs: Vec<Input>) -> Result<(), DriveError> {
+        let now = self.ports.clock.now();
+        let mut next = self.run.clone();
+        let mut events = Vec::new();
+        let mut taken = Vec::new();
+        for input in &inputs {
+            for event in next.decide(input, now) {
+                if let Event::WordTaken { id, .. } = &event {
+                    taken.push(*id);
+                }
+                let recorded = Recorded { seq: next.seq() + 1, at: now, event };
+                let run = self.lease.run;
+                next.apply(&recorded).map_err(|error| DriveError::Illegal { run, error })?;
+                events.push(recorded);
+            }
+        }
+        if events.is_empty() {
+            return Ok(());
+        }
+        let batch = Batch { events, status: status(&next), taken };
+        self.append(&batch).await?;
+        self.run = next;
+        let changes = self.run.take_changes();
+        for event in &batch.events {
+            self.ports.observer.event(&self.run, event);
+        }
+        self.executor.reconcile(&self.run, changes);
+        Ok(())
+    }
+
+    /// Appends, and goes on trying while the disk is full: nothing begins before it is written down.
+    async fn append(&self, batch: &Batch) -> Result<(), JournalError> {
+        let mut told = false;
+        loop {
+            match self.ports.journal.append(&self.lease, batch.clone()).await {
+                Err(JournalError::Full { place, detail }) => {
+                    if !std::mem::replace(&mut told, true) {
+                        self.ports.observer.notice(&Notice::Full { why: format!("{place}: {detail}") });
+                    }
+                    tokio::time::sleep(FULL_PAUSE).await;
+                }
+                other => return other,
+            }
+        }
+    }
+}
+
+/// Returns when the run is to be handed over; never, if whoever could ask for it is gone.
+async fn asked(handover: &mut watch::Receiver<bool>) {
+    let gone = handover.wait_for(|&wanted| wanted).await.is_err();
+    if gone {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Where a run stands, as lists show it.
+fn status(run: &Run) -> RunStatus {
+    match run.outcome() {
+        Some(outcome) => RunStatus::Ended(outcome),
+        None if run.is_parked() => RunStatus::Parked,
+        None => RunStatus::Running,
+    }
+}
+
+async fn unread(journal: &dyn Journal, run: RunId, after: WordId) -> Result<Vec<Input>, JournalError> {
+    let letters = journal.inbox(run).await?;
+    let new = letters.into_iter().filter(|l| l.id > after);
+    Ok(new.map(|l| Input::Said { id: l.id, by: l.by, word: l.word }).collect())
+}
+
+/// Brings what people say to the driver, each word once.
+async fn deliver(journal: Arc<dyn Journal>, run: RunId, to: mpsc::UnboundedSender<Input>) {
+    let mut last = WordId(0);
+    loop {
+        journal.letters().await;
+        // A journal that cannot be read now can be asked again at the next call.
+        let Ok(letters) = unread(journal.as_ref(), run, last).await else { continue };
+        for letter in letters {
+            if let Input::Said { id, .. } = &letter {
+                last = *id;
+            }
+            if to.send(letter).is_err() {
+                return;
+            }
+        }
+    }
+}

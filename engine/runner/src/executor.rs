@@ -1,0 +1,233 @@
+//! Keeps in flight what the run wants: begins what is missing, drops what is not wanted any more, reports what came of it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use piton_core::ids::{AttemptId, HostName, JobId, RunId};
+use piton_core::run::{Change, Effect, Input, Refusal, Run, TimerId};
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
+
+use crate::driver::Ports;
+use crate::transport::Launch;
+
+use job::{Carrying, JobTask};
+
+mod job;
+mod transfer;
+
+/// How many finished jobs of a host are collected before their files are removed there.
+const FORGET_AT: usize = 32;
+
+/// How long the end of a run waits for its traces on hosts to be removed.
+const CLEAR_WITHIN: Duration = Duration::from_secs(3);
+
+/// What is in flight for one run.
+pub(crate) struct Executor {
+    ports: Ports,
+    news: mpsc::UnboundedSender<Input>,
+    jobs: HashMap<JobId, Carrying>,
+    /// Jobs that are not followed any more because they are to be stopped.
+    let_go: HashMap<JobId, Carrying>,
+    others: HashMap<Other, AbortHandle>,
+    finished: BTreeMap<HostName, Vec<JobId>>,
+    met: BTreeSet<HostName>,
+    run: Option<RunId>,
+    background: JoinSet<()>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Other {
+    Stop(JobId),
+    Transfer(AttemptId),
+    Timer(String),
+}
+
+impl Other {
+    fn timer(id: &TimerId) -> Self {
+        Self::Timer(format!("{id:?}"))
+    }
+}
+
+impl Executor {
+    pub(crate) fn new(ports: Ports, news: mpsc::UnboundedSender<Input>) -> Self {
+        Self {
+            ports,
+            news,
+            jobs: HashMap::new(),
+            let_go: HashMap::new(),
+            others: HashMap::new(),
+            finished: BTreeMap::new(),
+            met: BTreeSet::new(),
+            run: None,
+            background: JoinSet::new(),
+        }
+    }
+
+    /// Takes up everything that the run wants and that an engine before this one may have begun.
+    pub(crate) fn take_up(&mut self, run: &Run) {
+        for effect in run.wanted() {
+            self.begin(run, effect, false);
+        }
+    }
+
+    /// Catches up with what the run wants now. What begins here is allowed for the first time.
+    pub(crate) fn reconcile(&mut self, run: &Run, changes: Vec<Change>) {
+        for change in changes {
+            match change {
+                Change::Begin(effect) => self.begin(run, &effect, true),
+                Change::Drop(effect) => self.drop_effect(run, effect),
+            }
+        }
+    }
+
+    fn begin(&mut self, run: &Run, effect: &Effect, fresh: bool) {
+        self.run = Some(run.id());
+        match effect {
+            Effect::Carry(job) => {
+                let launch = self.launch(run, job, fresh);
+                match JobTask::new(&self.ports, run, job, self.news.clone()) {
+                    Ok(task) => {
+                        self.met.insert(task.host().clone());
+                        self.jobs.insert(job.clone(), task.carry(launch));
+                    }
+                    Err(why) => self.report(Input::JobRefused { job: job.clone(), why: Refusal::Refused(why) }),
+                }
+            }
+            Effect::Stop(job) => {
+                let carrying = self.let_go.remove(job);
+                match JobTask::new(&self.ports, run, job, self.news.clone()) {
+                    Ok(task) => {
+                        self.met.insert(task.host().clone());
+                        let handle = task.stop(carrying).abort_handle();
+                        self.others.insert(Other::Stop(job.clone()), handle);
+                    }
+                    Err(why) => self.report(Input::JobRefused { job: job.clone(), why: Refusal::Refused(why) }),
+                }
+            }
+            Effect::Transfer(attempt) => {
+                let news = self.news.clone();
+                let handle = transfer::begin(&self.ports, run, attempt, news).abort_handle();
+                self.others.insert(Other::Transfer(attempt.clone()), handle);
+            }
+            Effect::Wake { timer, at } => {
+                let (clock, news, at, id) = (self.ports.clock.clone(), self.news.clone(), *at, timer.clone());
+                let handle = tokio::spawn(async move {
+                    clock.until(at).await;
+                    // Nobody listens any more when the driver is gone.
+                    let _unheard = news.send(Input::TimerFired(id));
+                });
+                self.others.insert(Other::timer(timer), handle.abort_handle());
+            }
+        }
+    }
+
+    fn launch(&self, run: &Run, job: &JobId, fresh: bool) -> Launch {
+        if fresh {
+            return Launch::Fresh;
+        }
+        let (boot, since) = run.job_origin(job);
+        match boot {
+            Some(boot) => Launch::Never { boot: Some(boot) },
+            None => Launch::Maybe { boot: None, since, now: self.ports.clock.now() },
+        }
+    }
+
+    fn report(&self, input: Input) {
+        let _unheard = self.news.send(input);
+    }
+
+    fn drop_effect(&mut self, run: &Run, effect: Effect) {
+        match effect {
+            Effect::Carry(job) => {
+                let Some(carrying) = self.jobs.remove(&job) else { return };
+                if carrying.ended.load(Ordering::Acquire) {
+                    self.finished(run.id(), &job);
+                } else {
+                    carrying.handle.abort();
+                    self.let_go.insert(job, carrying);
+                }
+            }
+            Effect::Stop(job) => {
+                self.others.remove(&Other::Stop(job.clone()));
+                self.let_go.remove(&job);
+            }
+            Effect::Transfer(attempt) => {
+                if let Some(handle) = self.others.remove(&Other::Transfer(attempt)) {
+                    handle.abort();
+                }
+            }
+            Effect::Wake { timer, .. } => {
+                if let Some(handle) = self.others.remove(&Other::timer(&timer)) {
+                    handle.abort();
+                }
+            }
+        }
+    }
+
+    /// The job's result is durable: its files on the host have done their work.
+    fn finished(&mut self, run: RunId, job: &JobId) {
+        let Some(host) = job::host_of(job) else { return };
+        let jobs = self.finished.entry(host.clone()).or_default();
+        jobs.push(job.clone());
+        if jobs.len() >= FORGET_AT {
+            let (jobs, transport) = (std::mem::take(jobs), self.ports.transport.clone());
+            self.background.spawn(async move { transport.forget(run, &host, &jobs).await });
+        }
+        while self.background.try_join_next().is_some() {}
+    }
+
+    /// Removes the files of finished jobs, as far as that can be done at once.
+    pub(crate) async fn flush(&mut self) {
+        self.drop_all();
+        let Some(run) = self.run else { return };
+        for (host, jobs) in std::mem::take(&mut self.finished) {
+            let transport = self.ports.transport.clone();
+            self.background.spawn(async move { transport.forget(run, &host, &jobs).await });
+        }
+        self.settle().await;
+    }
+
+    /// Removes what the run left on its hosts, as far as that can be done at once.
+    pub(crate) async fn clear(&mut self) {
+        self.drop_all();
+        let Some(run) = self.run else { return };
+        for host in std::mem::take(&mut self.met) {
+            let transport = self.ports.transport.clone();
+            self.background.spawn(async move { transport.clear(run, &host).await });
+        }
+        self.settle().await;
+    }
+
+    async fn settle(&mut self) {
+        let all = async { while self.background.join_next().await.is_some() {} };
+        // What a host did not get to in this time it sweeps by itself later.
+        let _late = tokio::time::timeout(CLEAR_WITHIN, all).await;
+    }
+
+    /// Follows nothing any more. Jobs go on.
+    pub(crate) fn drop_all(&mut self) {
+        for (_, carrying) in self.jobs.drain().chain(self.let_go.drain()) {
+            carrying.handle.abort();
+        }
+        for (_, handle) in self.others.drain() {
+            handle.abort();
+        }
+    }
+}
+
+impl Drop for Executor {
+    fn drop(&mut self) {
+        self.drop_all();
+    }
+}
+
+/// A flag that a task sets and the executor reads.
+fn flag() -> Arc<AtomicBool> {
+    Arc::new(AtomicBool::new(false))
+}
+
+/// A task whose end nobody waits for; it reports through the news.
+type Reporting = JoinHandle<()>;

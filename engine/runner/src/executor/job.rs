@@ -1,0 +1,232 @@
+//! One job in flight: carried to its end, or stopped.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use piton_core::ids::{HostName, JobId, Part};
+use piton_core::run::{BootId, Input, LossCause, Printed, Refusal, Run, read_outputs};
+use piton_core::runbook::OutputRule;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+
+use crate::driver::Ports;
+use crate::observer::Notice;
+use crate::output::{JobOutput, OutputError, Stream};
+use crate::transport::{JobEnd, JobSpec, Launch, News, StopError};
+
+use super::{Reporting, flag};
+
+/// Seconds between TERM and KILL.
+const GRACE: u32 = 10;
+
+/// How long to wait before output is written again after the disk was full.
+const FULL_PAUSE: Duration = Duration::from_secs(1);
+
+/// A job that is being followed.
+pub(super) struct Carrying {
+    pub(super) handle: AbortHandle,
+    join: Reporting,
+    /// The request to start it was, or was about to be, sent; or it was sent by an engine before this one.
+    asked_for: Arc<AtomicBool>,
+    /// It is known how it ended.
+    pub(super) ended: Arc<AtomicBool>,
+}
+
+/// Everything that is needed to carry out or stop one job.
+pub(super) struct JobTask {
+    ports: Ports,
+    news: mpsc::UnboundedSender<Input>,
+    spec: JobSpec,
+    keep: bool,
+    rules: std::collections::BTreeMap<piton_core::ids::ParamName, OutputRule>,
+}
+
+/// Where a job runs.
+pub(super) fn host_of(job: &JobId) -> Option<HostName> {
+    match &job.attempt.task.host {
+        Some(host) => Some(host.clone()),
+        None => HostName::new(HostName::LOCAL).ok(),
+    }
+}
+
+impl JobTask {
+    /// Gathers what the job needs from the run's state, or says that it cannot begin.
+    pub(super) fn new(
+        ports: &Ports,
+        run: &Run,
+        job: &JobId,
+        news: mpsc::UnboundedSender<Input>,
+    ) -> Result<Self, String> {
+        let text = run.job_text(job)?;
+        let host = host_of(job).ok_or_else(|| format!("{job} has no host"))?;
+        let task = run.graph().find(&job.attempt.task).ok_or_else(|| format!("the plan has no task for {job}"))?;
+        let step = run.step_of(task);
+        let rules = if job.part == Part::Main { step.outputs.clone() } else { Default::default() };
+        let spec = JobSpec {
+            run: run.id(),
+            id: job.clone(),
+            host,
+            shell: text.shell,
+            script: text.script,
+            env: text.env,
+            become_user: text.become_user,
+        };
+        Ok(Self { ports: ports.clone(), news, spec, keep: !step.no_log, rules })
+    }
+
+    pub(super) fn host(&self) -> &HostName {
+        &self.spec.host
+    }
+
+    /// Has the job carried out, and reports its end.
+    pub(super) fn carry(self, launch: Launch) -> Carrying {
+        let (asked_for, ended) = (flag(), flag());
+        asked_for.store(launch != Launch::Fresh, Ordering::Release);
+        let (asked, end) = (asked_for.clone(), ended.clone());
+        let join = tokio::spawn(async move {
+            let input = self.follow(launch, &asked).await;
+            end.store(matches!(input, Input::JobExited { .. }), Ordering::Release);
+            let _unheard = self.news.send(input);
+        });
+        Carrying { handle: join.abort_handle(), join, asked_for, ended }
+    }
+
+    async fn follow(&self, mut launch: Launch, asked_for: &Arc<AtomicBool>) -> Input {
+        let job = self.spec.id.clone();
+        let news = Hears { task: self, asked_for };
+        loop {
+            let mut out = self.open().await;
+            match self.ports.transport.carry(&self.spec, launch.clone(), out.as_mut(), &news).await {
+                JobEnd::Exited { exit, outputs, .. } => {
+                    let (printed, outputs) = self.collect(out.as_mut(), outputs).await;
+                    return Input::JobExited { job, exit, printed, outputs };
+                }
+                JobEnd::Lost(why) => return Input::JobLost { job, why },
+                JobEnd::Refused(why) if !asked_for.load(Ordering::Acquire) => return Input::JobRefused { job, why },
+                JobEnd::Refused(Refusal::Unreachable(why) | Refusal::Refused(why)) if launch != Launch::Fresh => {
+                    // Another engine, or an earlier try, may have begun it: that it cannot be looked at now says nothing.
+                    return Input::JobLost { job, why: LossCause::Unreachable(why) };
+                }
+                JobEnd::Refused(why) => return Input::JobRefused { job, why },
+                JobEnd::OutputFailed(error) => {
+                    self.wait_for_room(&error).await;
+                    launch = Launch::Never { boot: None };
+                }
+            }
+        }
+    }
+
+    /// Opens the output; goes on trying while the disk is full.
+    async fn open(&self) -> Box<dyn JobOutput> {
+        loop {
+            match self.ports.outputs.open(self.spec.run, &self.spec.id, self.keep).await {
+                Ok(out) => return out,
+                Err(error) => self.wait_for_room(&error).await,
+            }
+        }
+    }
+
+    async fn wait_for_room(&self, error: &OutputError) {
+        self.ports.observer.notice(&Notice::Full { why: error.to_string() });
+        tokio::time::sleep(FULL_PAUSE).await;
+    }
+
+    /// Reads what the job put out by name and makes its output durable.
+    async fn collect(
+        &self,
+        out: &mut dyn JobOutput,
+        written: Result<Vec<u8>, String>,
+    ) -> (Printed, Result<piton_core::value::Map<String, piton_core::value::Value>, String>) {
+        let printed = loop {
+            match out.finish().await {
+                Ok(printed) => break printed,
+                Err(error) => self.wait_for_room(&error).await,
+            }
+        };
+        if self.spec.id.part != Part::Main {
+            return (printed, Ok(Default::default()));
+        }
+        let head = match self.rules.is_empty() {
+            true => None,
+            false => match out.head().await {
+                Ok(head) => Some(head),
+                Err(error) => return (printed, Err(error.to_string())),
+            },
+        };
+        let head = head.as_ref().map(|(bytes, whole)| (bytes.as_slice(), *whole));
+        (printed, written.and_then(|written| read_outputs(&written, &self.rules, head)))
+    }
+
+    /// Has the job dead, and reports that with proof.
+    pub(super) fn stop(self, carrying: Option<Carrying>) -> Reporting {
+        tokio::spawn(async move {
+            let input = self.stopped(carrying).await;
+            let _unheard = self.news.send(input);
+        })
+    }
+
+    async fn stopped(&self, carrying: Option<Carrying>) -> Input {
+        let job = self.spec.id.clone();
+        let mut asked_for = flag();
+        asked_for.store(true, Ordering::Release);
+        if let Some(carrying) = carrying {
+            // Only when the task is over does the flag say for certain what it did.
+            let _aborted = carrying.join.await;
+            asked_for = carrying.asked_for;
+        }
+        if !asked_for.load(Ordering::Acquire) {
+            return Input::JobStopped { job, exit: None, printed: Printed::default() };
+        }
+        let news = Hears { task: self, asked_for: &asked_for };
+        match self.ports.transport.stop(&self.spec, GRACE, &news).await {
+            Ok(()) => {}
+            Err(StopError::Unreachable(why)) => return Input::JobLost { job, why: LossCause::Unreachable(why) },
+            Err(StopError::Alive(what)) => return Input::JobLost { job, why: LossCause::StillAlive(what) },
+        }
+        let end = self.follow(Launch::Never { boot: None }, &asked_for).await;
+        match &end {
+            // It came to a good end before it could be stopped.
+            Input::JobExited { exit, .. } if exit.is_success() => end,
+            Input::JobExited { exit, printed, .. } => {
+                Input::JobStopped { job, exit: Some(*exit), printed: printed.clone() }
+            }
+            // It is dead, and left no status.
+            Input::JobLost { .. }
+            | Input::JobRefused { .. }
+            | Input::Took { .. }
+            | Input::JobStarted { .. }
+            | Input::JobStopped { .. }
+            | Input::Transferred { .. }
+            | Input::TransferFailed { .. }
+            | Input::TimerFired(_)
+            | Input::Said { .. } => Input::JobStopped { job, exit: None, printed: Printed::default() },
+        }
+    }
+}
+
+/// Passes on what the transport hears.
+struct Hears<'a> {
+    task: &'a JobTask,
+    asked_for: &'a Arc<AtomicBool>,
+}
+
+impl News for Hears<'_> {
+    fn launching(&self) {
+        self.asked_for.store(true, Ordering::Release);
+    }
+
+    fn started(&self, boot: BootId) {
+        let _unheard = self.task.news.send(Input::JobStarted { job: self.task.spec.id.clone(), boot });
+    }
+
+    fn printed(&self, stream: Stream, bytes: &[u8]) {
+        if self.task.keep {
+            self.task.ports.observer.printed(&self.task.spec.id, stream, bytes);
+        }
+    }
+
+    fn notice(&self, notice: Notice) {
+        self.task.ports.observer.notice(&notice);
+    }
+}

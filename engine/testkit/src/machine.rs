@@ -1,0 +1,273 @@
+//! A run on a bench: news goes in by hand, and after each piece of it everything that must always hold is checked.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use piton_core::digest::Digest;
+use piton_core::ids::{JobId, Part, RunId, TaskId};
+use piton_core::plan::Plan;
+use piton_core::run::{
+    BootId, Change, Effect, Event, Exit, Input, LossCause, Printed, Recorded, Refusal, Run, TimerKind, Word, WordId,
+};
+use piton_core::time::Timestamp;
+
+/// A run on a bench.
+pub struct Machine {
+    /// The run.
+    pub run: Run,
+    /// Everything that happened so far.
+    pub log: Vec<Recorded<Event>>,
+    /// The time on the bench.
+    pub now: Timestamp,
+    seen: BTreeSet<Effect>,
+    words: u64,
+}
+
+impl Machine {
+    /// Creates the run and lets it begin.
+    pub fn start(plan: Plan) -> Self {
+        let plan = Arc::new(plan);
+        let run = Run::new(RunId::from_parts(0, 7), plan.clone());
+        let mut machine = Self { run, log: Vec::new(), now: Timestamp(1_000), seen: BTreeSet::new(), words: 0 };
+        let created = Event::RunCreated {
+            by: "tester@bench".into(),
+            runbook: plan.runbook.clone(),
+            plan: Digest::of(plan.to_json().as_bytes()),
+        };
+        machine.take(created);
+        machine.tell(Input::Took { engine: "bench".into(), fence: 1 });
+        machine
+    }
+
+    /// Goes on from a log, as an engine does that finds it.
+    ///
+    /// # Panics
+    /// If the log cannot be replayed.
+    pub fn from_log(plan: Plan, log: Vec<Recorded<Event>>) -> Self {
+        let run = Run::replay(RunId::from_parts(0, 7), Arc::new(plan), &log).expect("the log can be replayed");
+        let seen = run.wanted().cloned().collect();
+        let word = |e: &Recorded<Event>| if let Event::WordTaken { id, .. } = &e.event { Some(id.0) } else { None };
+        let words = log.iter().filter_map(word).max().unwrap_or(0);
+        let now = log.last().map_or(Timestamp(1_000), |e| e.at);
+        let mut machine = Self { run, log, now, seen, words };
+        machine.tell(Input::Took { engine: "bench".into(), fence: 2 });
+        machine
+    }
+
+    fn take(&mut self, event: Event) {
+        let recorded = Recorded { seq: self.run.seq() + 1, at: self.now, event };
+        self.run.apply(&recorded).expect("what was decided is legal");
+        self.log.push(recorded);
+    }
+
+    /// Tells the run something; returns what followed.
+    ///
+    /// # Panics
+    /// If something that must always hold does not.
+    pub fn tell(&mut self, input: Input) -> Vec<Event> {
+        let events = self.run.decide(&input, self.now);
+        for event in &events {
+            self.take(event.clone());
+        }
+        for change in self.run.take_changes() {
+            match change {
+                Change::Begin(effect) => assert!(self.seen.insert(effect.clone()), "{effect:?} was in flight already"),
+                Change::Drop(effect) => assert!(self.seen.remove(&effect), "{effect:?} was not in flight"),
+            }
+        }
+        let wanted: BTreeSet<Effect> = self.run.wanted().cloned().collect();
+        assert_eq!(self.seen, wanted, "the changes do not add up to what is wanted");
+        assert!(
+            self.run.outcome().is_some() || self.run.is_parked() || !wanted.is_empty(),
+            "the run is not over, not parked, and waits for nothing: {:?}",
+            self.run
+        );
+        events
+    }
+
+    /// The jobs that should be in flight.
+    pub fn jobs(&self) -> Vec<JobId> {
+        let job = |effect: &Effect| match effect {
+            Effect::Carry(job) => Some(job.clone()),
+            Effect::Stop(_) | Effect::Transfer(_) | Effect::Wake { .. } => None,
+        };
+        self.run.wanted().filter_map(job).collect()
+    }
+
+    /// What should be in flight, as text.
+    pub fn wanted(&self) -> Vec<String> {
+        self.run.wanted().map(show).collect()
+    }
+
+    /// Where every task stands, as text.
+    pub fn states(&self) -> Vec<String> {
+        self.run.tasks().map(|(id, task)| format!("{id} {}", task.state.word())).collect()
+    }
+
+    /// The only job in flight for a task.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn job(&self, task: &str) -> JobId {
+        let found = self.run.wanted().find_map(|effect| match effect {
+            Effect::Carry(job) | Effect::Stop(job) if job.attempt.task.to_string() == task => Some(job.clone()),
+            Effect::Carry(_) | Effect::Stop(_) | Effect::Transfer(_) | Effect::Wake { .. } => None,
+        });
+        found.unwrap_or_else(|| panic!("no job of {task} is wanted, but {:?}", self.wanted()))
+    }
+
+    /// The task's job exits with this status.
+    pub fn exit(&mut self, task: &str, status: u8) -> Vec<Event> {
+        let job = self.job(task);
+        self.tell(Input::JobExited {
+            job,
+            exit: Exit(status),
+            printed: Printed::default(),
+            outputs: Ok(Default::default()),
+        })
+    }
+
+    /// The task's job exits with status 0 and these outputs.
+    pub fn exit_with(&mut self, task: &str, outputs: serde_json::Value) -> Vec<Event> {
+        let job = self.job(task);
+        let outputs = outputs.as_object().cloned().unwrap_or_default();
+        self.tell(Input::JobExited { job, exit: Exit(0), printed: Printed::default(), outputs: Ok(outputs) })
+    }
+
+    /// The task's job began on a host with this boot id.
+    pub fn began(&mut self, task: &str, boot: &str) -> Vec<Event> {
+        let job = self.job(task);
+        self.tell(Input::JobStarted { job, boot: BootId(boot.into()) })
+    }
+
+    /// The task's job is lost.
+    pub fn lose(&mut self, task: &str) -> Vec<Event> {
+        let job = self.job(task);
+        self.tell(Input::JobLost { job, why: LossCause::ProcessGone })
+    }
+
+    /// The task's job certainly did not begin.
+    pub fn refuse(&mut self, task: &str) -> Vec<Event> {
+        let job = self.job(task);
+        self.tell(Input::JobRefused { job, why: Refusal::Unreachable("no route".into()) })
+    }
+
+    /// The task's job was stopped.
+    pub fn stopped(&mut self, task: &str) -> Vec<Event> {
+        let job = self.job(task);
+        self.tell(Input::JobStopped { job, exit: Some(Exit(143)), printed: Printed::default() })
+    }
+
+    /// The next timer fires, and the bench's time goes there. Deadlines fire only when nothing else would.
+    pub fn tick(&mut self) -> Vec<Event> {
+        let mut timers: Vec<_> = self
+            .run
+            .wanted()
+            .filter_map(|effect| match effect {
+                Effect::Wake { timer, at } => Some((timer.what == TimerKind::Deadline, *at, timer.clone())),
+                Effect::Carry(_) | Effect::Stop(_) | Effect::Transfer(_) => None,
+            })
+            .collect();
+        timers.sort();
+        let (_, at, timer) = timers.into_iter().next().expect("a timer is wanted");
+        self.now = self.now.max(at);
+        self.tell(Input::TimerFired(timer))
+    }
+
+    /// Somebody says something.
+    pub fn say(&mut self, word: Word) -> Vec<Event> {
+        self.words += 1;
+        let id = WordId(self.words);
+        self.tell(Input::Said { id, by: "operator@desk".into(), word })
+    }
+
+    /// Rebuilds the run from its log, as an engine does after a crash, and goes on with that.
+    ///
+    /// # Panics
+    /// If the rebuilt run differs from the one that lived.
+    pub fn crash(&mut self) {
+        let rebuilt = Run::replay(self.run.id(), self.run.plan().clone(), &self.log).expect("the log can be replayed");
+        assert_eq!(format!("{rebuilt:?}"), format!("{:?}", self.run), "replay gives another state");
+        self.run = rebuilt;
+        self.tell(Input::Took { engine: "bench".into(), fence: 2 });
+    }
+}
+
+fn show(effect: &Effect) -> String {
+    match effect {
+        Effect::Carry(job) => format!("carry {job}"),
+        Effect::Stop(job) => format!("stop {job}"),
+        Effect::Transfer(attempt) => format!("transfer {attempt}"),
+        Effect::Wake { timer, at } => format!("wake {} {:?} at {}", timer.task, timer.what, at.0),
+    }
+}
+
+/// A task's id from its text.
+///
+/// # Panics
+/// If it is none: the test is wrong.
+pub fn task(text: &str) -> TaskId {
+    text.parse().expect("the test names a task")
+}
+
+/// Checks a whole log: each attempt starts once, after everything that its task needs.
+///
+/// # Panics
+/// If that does not hold.
+pub fn check_order(plan: &Plan, log: &[Recorded<Event>]) {
+    let run = Run::new(RunId::from_parts(0, 7), Arc::new(plan.clone()));
+    let mut over: BTreeSet<TaskId> = BTreeSet::new();
+    let mut started: BTreeSet<(TaskId, u32)> = BTreeSet::new();
+    let mut exited: BTreeSet<JobId> = BTreeSet::new();
+    for recorded in log {
+        match &recorded.event {
+            Event::AttemptStarted { task, attempt, .. } => {
+                assert!(started.insert((task.clone(), *attempt)), "{task}#{attempt} started twice");
+                let index = run.graph().find(task).expect("the task is in the plan");
+                for before in run.graph().before(plan, index) {
+                    let before = run.graph().id(before);
+                    assert!(over.contains(before), "{task} started before {before} was over");
+                }
+            }
+            Event::TaskSucceeded { task, .. } | Event::TaskSkipped { task, .. } | Event::TaskFailed { task, .. } => {
+                assert!(over.insert(task.clone()), "{task} came to its end twice");
+            }
+            Event::JobExited { job, .. } => assert!(exited.insert(job.clone()), "{job} exited twice"),
+            Event::UndoAttemptStarted { task, .. } => {
+                let tried = started.iter().any(|(t, _)| t == task);
+                assert!(tried, "{task} is undone although it never began");
+            }
+            Event::RunCreated { .. }
+            | Event::EngineTook { .. }
+            | Event::TaskUnstartable { .. }
+            | Event::JobStarted { .. }
+            | Event::JobLost { .. }
+            | Event::JobStopped { .. }
+            | Event::Transferred { .. }
+            | Event::AttemptTimedOut { .. }
+            | Event::AttemptFailed { .. }
+            | Event::RetryScheduled { .. }
+            | Event::ProbeScheduled { .. }
+            | Event::ProbeStarted { .. }
+            | Event::WaitStarted { .. }
+            | Event::TaskParked { .. }
+            | Event::WordTaken { .. }
+            | Event::ResolveStarted { .. }
+            | Event::TaskReleased { .. }
+            | Event::CancelStarted
+            | Event::UndoStarted { .. }
+            | Event::TaskUndone { .. }
+            | Event::UndoSkipped { .. }
+            | Event::FinallyStarted
+            | Event::RunEnded { .. } => {}
+        }
+    }
+}
+
+/// Whether a job only looks.
+pub fn only_looks(job: &JobId) -> bool {
+    match job.part {
+        Part::Unless | Part::Verify => true,
+        Part::Main | Part::Undo => false,
+    }
+}

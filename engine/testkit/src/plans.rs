@@ -1,0 +1,130 @@
+//! Plans from YAML, for tests.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use piton_core::fault::Source;
+use piton_core::inventory::Inventory;
+use piton_core::plan::{Plan, Surroundings};
+use piton_core::runbook;
+use proptest::prelude::*;
+
+/// The plan of a runbook; every host name is taken as known.
+///
+/// # Panics
+/// If the runbook has faults: the test is wrong.
+pub fn plan(yaml: &str) -> Plan {
+    plan_with(yaml, &[])
+}
+
+/// The plan of a runbook with parameters.
+///
+/// # Panics
+/// If the runbook or a parameter has faults: the test is wrong.
+pub fn plan_with(yaml: &str, params: &[(&str, &str)]) -> Plan {
+    let source = Source { name: Arc::from("test.yaml"), text: Arc::from(yaml) };
+    let (runbook, faults) = runbook::parse(&source);
+    assert_eq!(faults, vec![], "the test's runbook has faults");
+    let runbook = runbook.expect("no faults, so there is a runbook");
+    let given: BTreeMap<String, String> = params.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let params = runbook::read_params(&runbook.params, &given).expect("the test's parameters are right");
+    let inventory = Inventory::default();
+    let around =
+        Surroundings { inventory: &inventory, allow_unknown_hosts: true, project: "/project", source: &source };
+    Plan::build(runbook, params, &around).expect("the test's runbook can be planned")
+}
+
+/// A random step for [`any_runbook`].
+#[derive(Debug, Clone)]
+struct AnyStep {
+    needs: Vec<prop::sample::Index>,
+    hosts: usize,
+    barrier: bool,
+    unless: bool,
+    verify: bool,
+    undo: bool,
+    safe: bool,
+    retry: u8,
+    timeout: bool,
+    on_failure: Option<&'static str>,
+}
+
+fn any_step() -> impl Strategy<Value = AnyStep> {
+    let policy = prop_oneof![
+        4 => Just(None), 1 => Just(Some("stop")), 1 => Just(Some("continue")), 1 => Just(Some("undo"))
+    ];
+    (
+        prop::collection::vec(any::<prop::sample::Index>(), 0..3),
+        1..4usize,
+        any::<bool>(),
+        prop::bool::weighted(0.3),
+        prop::bool::weighted(0.3),
+        prop::bool::weighted(0.4),
+        any::<bool>(),
+        0..3u8,
+        prop::bool::weighted(0.2),
+        policy,
+    )
+        .prop_map(|(needs, hosts, barrier, unless, verify, undo, safe, retry, timeout, on_failure)| AnyStep {
+            needs,
+            hosts,
+            barrier,
+            unless,
+            verify,
+            undo,
+            safe,
+            retry,
+            timeout,
+            on_failure,
+        })
+}
+
+/// Random runbooks: up to eight steps under `steps`, up to two under `finally`.
+pub fn any_runbook() -> impl Strategy<Value = String> {
+    let policy = prop_oneof![Just("stop"), Just("continue"), Just("undo")];
+    (prop::collection::vec(any_step(), 1..8), prop::collection::vec(any_step(), 0..3), policy, 1..6u32).prop_map(
+        |(steps, finally, policy, parallel)| {
+            let mut yaml =
+                format!("runbook: any\ntitle: any\non_failure: {policy}\nmax_parallel: {parallel}\nsteps:\n");
+            steps.iter().enumerate().for_each(|(i, step)| write_step(&mut yaml, 's', i, step));
+            if !finally.is_empty() {
+                yaml.push_str("finally:\n");
+                finally.iter().enumerate().for_each(|(i, step)| write_step(&mut yaml, 'f', i, step));
+            }
+            yaml
+        },
+    )
+}
+
+fn write_step(yaml: &mut String, letter: char, index: usize, step: &AnyStep) {
+    let mut line = |text: String| {
+        yaml.push_str(&text);
+        yaml.push('\n');
+    };
+    let needs: std::collections::BTreeSet<usize> =
+        if index == 0 { Default::default() } else { step.needs.iter().map(|n| n.index(index)).collect() };
+    let needs: Vec<String> = needs.iter().map(|n| format!("{letter}{n}")).collect();
+    let hosts: Vec<String> = (0..step.hosts).map(|h| format!("h{h}")).collect();
+    line(format!("  - id: {letter}{index}"));
+    line(format!("    needs: [{}]", needs.join(", ")));
+    line(format!("    hosts: [{}]", hosts.join(", ")));
+    line(format!("    run: do-{letter}{index}"));
+    for (set, text) in [
+        (step.barrier && !needs.is_empty(), "barrier: true"),
+        (step.unless, "unless: look"),
+        (step.verify, "verify: { run: look, within: 10s, every: 3s }"),
+        (step.undo && letter == 's', "undo: back"),
+        (step.safe, "repeat: safe"),
+        (step.timeout, "timeout: 60s"),
+    ] {
+        if set {
+            line(format!("    {text}"));
+        }
+    }
+    if step.retry > 0 {
+        line(format!("    retry: {{ times: {}, delay: 1s }}", step.retry));
+    }
+    if let Some(policy) = step.on_failure {
+        line(format!("    on_failure: {policy}"));
+    }
+}
