@@ -132,5 +132,5 @@ fn every_runbook_in_the_documentation_is_without_fault() {
             read(page, block).unwrap();
         }
     }
-    assert_eq!(found, 3);
+    assert_eq!(found, 3, "all of them are found");
 }

@@ -86,14 +86,15 @@ impl fmt::Display for Fault {
 }
 
 /// The name that somebody probably meant: the one that needs the fewest letters changed, added, left out or swapped,
-/// if those are few (one for up to four letters, then one for each three letters).
+/// if those are few (one for up to five letters, then one for each three letters). Only the first 10,000 names are looked at.
 pub fn nearest<'n>(name: &str, there: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let most = (name.chars().count() / 3).max(1);
     if name.len() > 100 {
         return None;
     }
-    let distance = |other: &'n str| (strsim::damerau_levenshtein(name, other), other);
-    let near = there.into_iter().filter(|other| other.len().abs_diff(name.len()) <= most * 4).map(distance);
+    let distance = |other: &'n str| (strsim::osa_distance(name, other), other);
+    let near =
+        there.into_iter().take(10_000).filter(|other| other.len().abs_diff(name.len()) <= most * 4).map(distance);
     near.filter(|(changes, _)| *changes <= most).min_by_key(|(changes, _)| *changes).map(|(_, other)| other)
 }
 

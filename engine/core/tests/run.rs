@@ -1,5 +1,7 @@
 //! The run machine by cases: what follows from what.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
 #[path = "run/failure.rs"]
 mod failure;
 #[path = "run/order.rs"]

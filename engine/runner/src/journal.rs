@@ -15,19 +15,25 @@ pub trait Journal: Send + Sync {
     /// Stores a new run with its plan and first events, and gives the caller the lease on it.
     async fn create(&self, run: NewRun, owner: &str, ttl: Duration) -> Result<Lease, JournalError>;
 
-    /// Takes the lease on a run that nobody holds, or whose holder has let it expire. The fencing number grows.
+    /// Takes the lease on a run that nobody holds, or whose holder has let it expire; also one that `owner` itself holds.
+    /// The fencing number grows each time, and all leases given before are stale. Time is counted so that setting the wall
+    /// clock neither ends a lease early nor prolongs it; a reboot of the machine ends it.
     async fn claim(&self, run: RunId, owner: &str, ttl: Duration) -> Result<Lease, JournalError>;
 
-    /// Holds the lease for another `ttl` from now.
+    /// Holds the lease for another `ttl` from now. A lease whose time is up can be renewed, and appended with, as long as
+    /// nobody else took the run.
     async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<(), JournalError>;
 
-    /// Gives the lease back, so that another engine need not wait for it to expire.
+    /// Gives the lease back, so that another engine need not wait for it to expire. It is stale from then on.
     async fn release(&self, lease: &Lease) -> Result<(), JournalError>;
 
-    /// Appends events, sets the run's status and marks words as taken, all or nothing.
+    /// Appends events, sets the run's status and marks words as taken, all or nothing. Words that are not in the run's
+    /// inbox (any more) are passed over. Dropping the future does not take the append back.
     async fn append(&self, lease: &Lease, batch: Batch) -> Result<(), JournalError>;
 
-    /// Events from `from` (a sequence number, the first is 1) on, at most `limit`, in order.
+    /// Events from `from` (a sequence number, the first is 1) on, at most `limit`, in order; none beyond the last. Their
+    /// links in the hash chain are checked: a damaged event is [`JournalError::Corrupt`], those before it can still be read
+    /// with a smaller `limit`.
     async fn read(&self, run: RunId, from: u64, limit: usize) -> Result<Vec<Recorded<Event>>, JournalError>;
 
     /// The stored plan, as [`piton_core::plan::Plan::to_json`] gave it.
@@ -45,10 +51,12 @@ pub trait Journal: Send + Sync {
     /// The words that no append has marked as taken, oldest first.
     async fn inbox(&self, run: RunId) -> Result<Vec<Letter>, JournalError>;
 
-    /// Returns when a word may have come for any run since the last call (at the latest after a second).
+    /// Returns when a word may have come for any run since the last call (at the latest after a second). The first call
+    /// returns at once. Dropping the future loses nothing. Of several callers one may be woken later than the others, by a
+    /// second at most: have one caller for all runs of a process where 200 ms matter.
     async fn letters(&self);
 
-    /// Checks the hash chain of a run from its first event to its last.
+    /// Checks the hash chain of a run from its plan and first event to its last.
     async fn verify(&self, run: RunId) -> Result<Verified, JournalError>;
 }
 

@@ -7,7 +7,8 @@ use piton_core::run::Printed;
 /// Opens the output of jobs.
 #[async_trait]
 pub trait OutputSink: Send + Sync {
-    /// Opens the output of a job for writing at its end; creates it if it is not there.
+    /// Opens the output of a job for writing at its end; creates it if it is not there. After a crash the end is where the
+    /// bytes that were kept end: perhaps before what [`JobOutput::position`] last said, never beyond what was given.
     /// With `keep: false` nothing reaches the disk (`no_log`); only lengths, digests and a bounded head are held.
     async fn open(&self, run: RunId, job: &JobId, keep: bool) -> Result<Box<dyn JobOutput>, OutputError>;
 }
@@ -18,14 +19,16 @@ pub trait JobOutput: Send {
     /// How many bytes of the stream have been taken (written, or dropped by the cap): where following goes on.
     fn position(&self, stream: Stream) -> u64;
 
-    /// Takes the next bytes of a stream.
+    /// Takes the next bytes of a stream: all of them, or, with an error, none, and the position stays; the same bytes can
+    /// then be given again. If the future is dropped, the position tells whether they were taken.
     async fn write(&mut self, stream: Stream, bytes: &[u8]) -> Result<(), OutputError>;
 
     /// The first bytes of standard output, at most [`HEAD`], for `outputs` that are read from it;
     /// the flag says whether that is all of it.
     async fn head(&mut self) -> Result<(Vec<u8>, bool), OutputError>;
 
-    /// Makes what was written durable and says what it was.
+    /// Makes what was written durable and says what it was: length and digest of all bytes taken, also of those that were
+    /// not kept. Writing may go on afterwards.
     async fn finish(&mut self) -> Result<Printed, OutputError>;
 }
 

@@ -1,5 +1,7 @@
 //! The driver against simulated hosts: it dies at every position, stands still too long, finds the disk full.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 

@@ -22,6 +22,12 @@ pub fn open_journal(spec: &str, state_dir: &Path) -> Result<Arc<dyn Journal>, Jo
     }
 }
 
+#[cfg(feature = "sled")]
+fn open_sled(path: &Path, state_dir: &Path) -> Result<Arc<dyn Journal>, JournalError> {
+    Ok(Arc::new(crate::sled_journal::SledJournal::open(path, state_dir)?))
+}
+
+#[cfg(not(feature = "sled"))]
 fn open_sled(_path: &Path, state_dir: &Path) -> Result<Arc<dyn Journal>, JournalError> {
     Err(unusable(state_dir, "this piton was built without sled (cargo feature `sled`); take `sqlite`"))
 }

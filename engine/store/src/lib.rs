@@ -8,11 +8,15 @@
 //! STATE/output/RUN/…      what jobs printed
 //! ```
 
+mod chain;
 mod choice;
 mod output;
 mod place;
+mod presence;
 mod record;
 mod request;
+#[cfg(feature = "sled")]
+mod sled_journal;
 mod sqlite;
 mod terms;
 mod wake;
@@ -22,4 +26,6 @@ pub use choice::open_journal;
 pub use output::{
     DEFAULT_CAP, Extents, FileOutputs, Keep, OutputReader, Piece, Pruned, StreamEnd, jobs_with_output, prune,
 };
+#[cfg(feature = "sled")]
+pub use sled_journal::SledJournal;
 pub use sqlite::SqliteJournal;

@@ -1,6 +1,5 @@
-//! How an event is stored: a versioned JSON body, and a link of the hash chain that binds it to all before it.
+//! How an event is stored: as a versioned JSON body.
 
-use piton_core::digest::Digest;
 use piton_core::ids::RunId;
 use piton_core::run::{Event, Recorded, Word};
 use piton_core::time::Timestamp;
@@ -34,9 +33,11 @@ pub(crate) enum Unreadable {
     Nonsense(String),
 }
 
-/// The stored form of an event.
-pub(crate) fn entry(place: &str, event: &Recorded<Event>) -> Result<Entry, JournalError> {
-    Ok(Entry { seq: event.seq, at: event.at, body: encode(place, &event.event)? })
+/// The stored form of events.
+pub(crate) fn entries(place: &str, events: &[Recorded<Event>]) -> Result<Vec<Entry>, JournalError> {
+    let entry =
+        |event: &Recorded<Event>| Ok(Entry { seq: event.seq, at: event.at, body: encode(place, &event.event)? });
+    events.iter().map(entry).collect()
 }
 
 /// The stored form of a word.
@@ -92,40 +93,6 @@ impl Unreadable {
     }
 }
 
-/// The end of a hash chain so far.
-///
-/// The first link is bound to the run's id and its plan's digest, each further one to the link before it and to all
-/// that is stored of its event. The chain finds damage and edits; it is no signature: who can write the store can also
-/// write a whole new chain. Keep the head that `verify` tells elsewhere to rule that out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Link(pub(crate) [u8; 32]);
-
-impl Link {
-    /// What stands before the first event.
-    pub(crate) fn origin(run: RunId, plan: Digest) -> Self {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(b"piton journal 1\0");
-        hasher.update(run.to_string().as_bytes());
-        hasher.update(&plan.0);
-        Self(*hasher.finalize().as_bytes())
-    }
-
-    /// The link of the event after this one.
-    pub(crate) fn next(self, seq: u64, at: Timestamp, body: &[u8]) -> Self {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(&self.0);
-        hasher.update(&seq.to_le_bytes());
-        hasher.update(&at.0.to_le_bytes());
-        hasher.update(body);
-        Self(*hasher.finalize().as_bytes())
-    }
-
-    /// Reads a stored link.
-    pub(crate) fn from_slice(bytes: &[u8]) -> Option<Self> {
-        bytes.try_into().ok().map(Self)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,17 +108,5 @@ mod tests {
         assert_eq!(decode::<Event>(br#"{"v":2,"e":{"type":"cancel_started"}}"#), Err(Unreadable::Newer(2)));
         assert!(matches!(decode::<Event>(br#"{"v":1,"e":{"type":"sung"}}"#), Err(Unreadable::Nonsense(_))));
         assert!(matches!(decode::<Event>(b"\xff"), Err(Unreadable::Nonsense(_))));
-    }
-
-    #[test]
-    fn every_part_of_an_event_moves_its_link() {
-        let plan = Digest::of(b"plan");
-        let origin = Link::origin(RunId::from_parts(1, 1), plan);
-        let link = origin.next(1, Timestamp(5), b"body");
-        assert_ne!(origin, Link::origin(RunId::from_parts(1, 2), plan));
-        assert_ne!(origin, Link::origin(RunId::from_parts(1, 1), Digest::of(b"other")));
-        assert_ne!(link, origin.next(2, Timestamp(5), b"body"));
-        assert_ne!(link, origin.next(1, Timestamp(6), b"body"));
-        assert_ne!(link, origin.next(1, Timestamp(5), b"bodY"));
     }
 }

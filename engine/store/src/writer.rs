@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
 
 use piton_runner::journal::JournalError;
 use tokio::sync::oneshot;
@@ -25,30 +26,43 @@ struct Waiting {
     answer: oneshot::Sender<Result<Reply, JournalError>>,
 }
 
-/// Hands changes to the writer thread. The thread ends when this is dropped and what was asked is done.
+/// Hands changes to the writer thread. When this is dropped, what was asked is done and the store is let go.
 #[derive(Debug)]
 pub(crate) struct Writer {
     place: PathBuf,
-    requests: Sender<Waiting>,
+    /// `None` only while this is dropped.
+    requests: Option<Sender<Waiting>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.requests.take());
+        if let Some(thread) = self.thread.take() {
+            // If it panicked, whoever asked it for something knows.
+            let _ = thread.join();
+        }
+    }
 }
 
 impl Writer {
-    /// Starts the thread.
-    pub(crate) fn start(place: &Path, books: impl Books) -> Result<Self, JournalError> {
+    /// Starts the thread for the books at `place`; it rings the bell of the state directory.
+    pub(crate) fn start(place: &Path, state: &Path, books: impl Books) -> Result<Self, JournalError> {
         let (requests, waiting) = channel();
-        let bell = Bell::of(place);
-        std::thread::Builder::new()
+        let bell = Bell::of(state);
+        let thread = std::thread::Builder::new()
             .name("journal".into())
             .spawn(move || write(&waiting, books, &bell))
             .map_err(|error| unusable(place, format!("cannot start the writer thread: {error}")))?;
-        Ok(Self { place: place.to_owned(), requests })
+        Ok(Self { place: place.to_owned(), requests: Some(requests), thread: Some(thread) })
     }
 
     /// Has a change made. Dropping the future does not take the request back.
     pub(crate) async fn ask(&self, request: Request) -> Result<Reply, JournalError> {
         let gone = || unusable(&self.place, "the writer thread has ended");
         let (answer, answered) = oneshot::channel();
-        self.requests.send(Waiting { request, answer }).map_err(|_| gone())?;
+        let requests = self.requests.as_ref().ok_or_else(gone)?;
+        requests.send(Waiting { request, answer }).map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
     }
 }

@@ -6,3 +6,4 @@ pub mod journal;
 pub mod machine;
 
 pub mod plans;
+pub mod sshd;

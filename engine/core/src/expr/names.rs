@@ -151,7 +151,7 @@ impl Names {
     pub(super) fn of_path(path: &[String]) -> Result<Self, ExprError> {
         let mut names = Self::default();
         names.roots.extend(path.first().cloned());
-        names.take_path(path.to_vec(), None)?;
+        names.take_words(path, None)?;
         Ok(names)
     }
 
@@ -222,6 +222,12 @@ impl Names {
     }
 
     fn take_path(&mut self, path: Vec<String>, offset: Option<usize>) -> Result<(), ExprError> {
+        self.take_words(&path, offset)?;
+        self.paths.push(path);
+        Ok(())
+    }
+
+    fn take_words(&mut self, path: &[String], offset: Option<usize>) -> Result<(), ExprError> {
         if path.first().is_some_and(|root| root == "steps") {
             let Some(id) = path.get(1) else { return Err(whole_steps(offset)) };
             let id = StepId::new(id).map_err(|bad| ExprError { message: bad.to_string(), offset })?;
@@ -230,7 +236,6 @@ impl Names {
         if path.first().is_some_and(|root| root == "params") {
             self.params.extend(path.get(1).cloned());
         }
-        self.paths.push(path);
         Ok(())
     }
 }

@@ -155,6 +155,15 @@ fn an_expression_that_goes_on_for_ever_or_grows_is_stopped() {
     ] {
         assert!(eval(source).is_err(), "{source}");
     }
+    // Each call stays far below the limit, all of them together do not.
+    let sum = |items: usize| {
+        let Value::Object(map) = json!({ "many": vec![1; items] }) else { unreachable!() };
+        let expr = Expr::parse("many.map(|x| [1, 2, 3, 4, 5, 6, 7, 8].map(|y| y + 1 + 2 + 3))").unwrap();
+        expr.eval(&Scope(map)).map_err(|error| error.message)
+    };
+    assert!(sum(100).is_ok());
+    let message = sum(20_000).unwrap_err();
+    assert!(message.ends_with("it takes more than 100000 operations"), "{message}");
     let deep = format!("{}1{}", "(".repeat(5_000), ")".repeat(5_000));
     assert!(Expr::parse(&deep).is_err());
     let chain = format!("a{}", ".b".repeat(7_000));

@@ -26,12 +26,11 @@ pub fn parse(source: &Source) -> (Option<Inventory>, Vec<Fault>) {
     let mut reader = Reader::new(source);
     reader.faults = faults;
     let inventory = root.as_ref().and_then(|root| read(&mut reader, root));
-    let mut faults = reader.faults;
-    faults.sort_by_key(|fault| fault.place.as_ref().map(|place| place.span));
+    let faults = yaml::told(reader.faults);
     if faults.is_empty() { (inventory, faults) } else { (None, faults) }
 }
 
-fn read(reader: &mut Reader<'_>, root: &Node) -> Option<Inventory> {
+fn read(reader: &mut Reader<'_>, root: &Node<'_>) -> Option<Inventory> {
     let mut fields = reader.fields(root, "inventory")?;
     let mut hosts = BTreeMap::new();
     for entry in fields.take("hosts").map(|node| map_or_nothing(reader, node, "hosts")).unwrap_or_default() {
@@ -83,11 +82,11 @@ struct Written<'n> {
     members: Vec<(&'n str, Span)>,
 }
 
-fn map_or_nothing<'n>(reader: &mut Reader<'_>, node: &'n Node, what: &str) -> &'n [Entry] {
+fn map_or_nothing<'n>(reader: &mut Reader<'_>, node: &'n Node<'n>, what: &str) -> &'n [Entry<'n>] {
     if node.is_null() { &[] } else { reader.map(node, what).unwrap_or_default() }
 }
 
-fn read_host(reader: &mut Reader<'_>, node: &Node) -> Host {
+fn read_host(reader: &mut Reader<'_>, node: &Node<'_>) -> Host {
     let mut host = Host::default();
     if node.is_null() {
         return host;
@@ -107,12 +106,12 @@ fn read_host(reader: &mut Reader<'_>, node: &Node) -> Host {
             let message = format!("`{}` cannot be the value of a label: no spaces, `,`, `=` or `!`", shorten(value));
             reader.fault(FaultCode::BadValue, entry.value.span, message);
         }
-        host.labels.insert(entry.key.clone(), value.to_owned());
+        host.labels.insert(entry.key.to_string(), value.to_owned());
     }
     if let Some(node) = fields.take("vars") {
         let mut vars = Map::new();
         for entry in map_or_nothing(reader, node, "vars") {
-            vars.extend(reader.value(&entry.value).map(|value| (entry.key.clone(), value)));
+            vars.extend(reader.value(&entry.value).map(|value| (entry.key.to_string(), value)));
         }
         host.vars = vars;
     }
@@ -123,7 +122,7 @@ fn read_host(reader: &mut Reader<'_>, node: &Node) -> Host {
     host
 }
 
-fn read_ssh(reader: &mut Reader<'_>, node: &Node) -> SshSettings {
+fn read_ssh(reader: &mut Reader<'_>, node: &Node<'_>) -> SshSettings {
     let Some(mut fields) = reader.fields(node, "ssh") else { return SshSettings::default() };
     let mut setting = |reader: &mut Reader<'_>, name: &'static str| {
         let node = fields.take(name)?;
@@ -188,7 +187,7 @@ fn flatten(
                         shorten(member)
                     ));
                 }
-                reader.faults.push(fault);
+                reader.push(fault);
             }
         }
     }

@@ -42,6 +42,9 @@ fn index<'d>(steps: &[&'d DraftStep<'_>], reader: &mut Reader<'_>) -> BTreeMap<&
             None => drop(index.insert(id.as_str(), at)),
             Some(&first) => {
                 let first: &&DraftStep<'_> = &steps[first];
+                if reader.is_full() {
+                    continue;
+                }
                 let (line, column) = Fault::line_column(reader.source, first.id_span);
                 let message = format!("two steps have the id `{id}`; the first is in line {line}, column {column}");
                 reader.fault(FaultCode::Duplicate, step.id_span, message);
@@ -62,17 +65,18 @@ impl Graph<'_, '_> {
             let mut needs = Vec::new();
             match &step.needs {
                 None if at == 0 || at == self.main => {}
+                Some(_) if reader.is_full() => {}
                 None => needs.push(at - 1),
                 Some(named) => {
                     for (id, span) in named {
                         match self.index.get(id) {
                             Some(&need) if self.is_finally(need) == self.is_finally(at) => needs.push(need),
-                            Some(&need) => reader.faults.push(self.wrong_side(need, id, *span, reader)),
+                            Some(&need) => reader.push(self.wrong_side(need, id, *span, reader)),
                             None => {
                                 let message = format!("there is no step `{}`", shorten(id));
                                 let fault = Fault::at(FaultCode::UnknownNeed, reader.source, *span, message)
                                     .did_you_mean(id, self.index.keys().copied());
-                                reader.faults.push(fault);
+                                reader.push(fault);
                             }
                         }
                     }
@@ -134,15 +138,18 @@ impl Graph<'_, '_> {
 fn check_uses(graph: &Graph<'_, '_>, params: &[String], ordered: bool, reader: &mut Reader<'_>) {
     let mut asked = Vec::new();
     for (at, step) in graph.steps.iter().enumerate() {
+        if reader.is_full() {
+            return;
+        }
         for used in &step.uses {
-            for root in &used.roots {
+            for root in used.what.roots() {
                 check_root(root, used, params, reader);
             }
             check_params(used, params, reader);
             if used.sees == Sees::PlanOnly {
                 continue;
             }
-            for id in &used.steps {
+            for id in used.what.steps() {
                 match graph.index.get(id.as_str()) {
                     None => {
                         let message = format!("there is no step `{id}`");
@@ -153,7 +160,7 @@ fn check_uses(graph: &Graph<'_, '_>, params: &[String], ordered: bool, reader: &
                             message,
                         )
                         .did_you_mean(id.as_str(), graph.index.keys().copied());
-                        reader.faults.push(fault);
+                        reader.push(fault);
                     }
                     Some(&target) if graph.is_finally(at) && !graph.is_finally(target) => {}
                     Some(&target) => asked.push((at, target, used)),
@@ -167,7 +174,7 @@ fn check_uses(graph: &Graph<'_, '_>, params: &[String], ordered: bool, reader: &
     }
     let upstream = Upstream::new(&graph.needs, asked.iter().map(|(at, target, _)| (*at, *target)));
     for ((at, target, used), found) in asked.iter().zip(upstream.answers()) {
-        if *found {
+        if *found || reader.is_full() {
             continue;
         }
         let name = |at: usize| graph.steps[at].id.as_ref().map_or("this step".into(), |id| format!("`{id}`"));
@@ -209,23 +216,20 @@ fn check_root(root: &str, used: &Use<'_>, params: &[String], reader: &mut Reader
             let message = format!("there is no parameter or variable `{root}`");
             let there = params.iter().map(String::as_str).chain(VARIABLES);
             let fault = Fault::at(FaultCode::UnknownParam, reader.source, span, message).did_you_mean(root, there);
-            reader.faults.push(fault);
+            reader.push(fault);
         }
     }
 }
 
 /// `params.x` must be declared as well as `x`.
 fn check_params(used: &Use<'_>, params: &[String], reader: &mut Reader<'_>) {
-    if !used.roots.iter().any(|root| root == "params") {
-        return;
-    }
-    for name in &used.params {
+    for name in used.what.params() {
         if !params.contains(name) {
             let span = word_place(used.node, &format!("params.{name}"), reader);
             let message = format!("there is no parameter `{}`", shorten(name));
             let fault = Fault::at(FaultCode::UnknownParam, reader.source, span, message)
                 .did_you_mean(name, params.iter().map(String::as_str));
-            reader.faults.push(fault);
+            reader.push(fault);
         }
     }
 }
@@ -239,13 +243,13 @@ fn step_place(used: &Use<'_>, id: &str, reader: &Reader<'_>) -> Span {
 }
 
 /// Where a word of an expression stands in the document; the whole text, if that cannot be said.
-fn word_place(node: &Node, word: &str, reader: &Reader<'_>) -> Span {
+fn word_place(node: &Node<'_>, word: &str, reader: &Reader<'_>) -> Span {
     find_word(node, word)
         .and_then(|offset| place_in(node, offset, reader.source))
         .map_or(node.span, |span| Span { start: span.start, end: span.start + word.len() })
 }
 
-fn find_word(node: &Node, word: &str) -> Option<usize> {
+fn find_word(node: &Node<'_>, word: &str) -> Option<usize> {
     let Content::Scalar(scalar) = &node.content else { return None };
     let text = scalar.text();
     let inside = |c: char| c.is_alphanumeric() || c == '_';

@@ -10,6 +10,7 @@
 pub(crate) mod read;
 mod scalar;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_saphyr::granit_parser::{self, Event, Parser};
@@ -25,33 +26,37 @@ pub(crate) const MAX_BYTES: usize = 8 << 20;
 pub(crate) const MAX_NODES: usize = 1_000_000;
 /// A scalar counts as one piece for each so many bytes: an alias can repeat a long text as well as a long list.
 const PIECE: usize = 64;
+/// How many faults of one document are told: a document of nothing but faults would take all memory to answer.
+pub(crate) const MAX_FAULTS: usize = 1_000;
+/// In a map of so many keys, looking at each is quicker than an index.
+const FEW: usize = 16;
 /// How deep lists and maps may nest, with aliases written out.
 pub(crate) const MAX_DEPTH: usize = 64;
 
 /// A piece of a document.
 #[derive(Debug, Clone)]
-pub(crate) struct Node {
+pub(crate) struct Node<'s> {
     pub(crate) span: Span,
-    pub(crate) content: Content,
+    pub(crate) content: Content<'s>,
 }
 
 /// What a piece holds.
 #[derive(Debug, Clone)]
-pub(crate) enum Content {
-    Scalar(Scalar),
-    List(Vec<Node>),
-    Map(Vec<Entry>),
+pub(crate) enum Content<'s> {
+    Scalar(Scalar<'s>),
+    List(Vec<Node<'s>>),
+    Map(Vec<Entry<'s>>),
 }
 
 /// A key and its value.
 #[derive(Debug, Clone)]
-pub(crate) struct Entry {
-    pub(crate) key: String,
+pub(crate) struct Entry<'s> {
+    pub(crate) key: Cow<'s, str>,
     pub(crate) key_span: Span,
-    pub(crate) value: Node,
+    pub(crate) value: Node<'s>,
 }
 
-impl Node {
+impl Node<'_> {
     /// What it is, in words for messages.
     pub(crate) fn kind(&self) -> &'static str {
         match &self.content {
@@ -72,7 +77,7 @@ impl Node {
 
 /// Reads the document into a tree. Without a tree there is at least one fault; a tree may come with faults
 /// (duplicate keys) as well.
-pub(crate) fn parse(source: &Source) -> (Option<Node>, Vec<Fault>) {
+pub(crate) fn parse(source: &Source) -> (Option<Node<'_>>, Vec<Fault>) {
     if source.text.len() > MAX_BYTES {
         let message = format!("the document has {} bytes, more than {MAX_BYTES}", source.text.len());
         return (None, vec![Fault::at(FaultCode::TooLarge, source, Span::default(), message)]);
@@ -94,45 +99,55 @@ pub(crate) fn parse(source: &Source) -> (Option<Node>, Vec<Fault>) {
     }
 }
 
+/// The faults in the order of the document, no more than [`MAX_FAULTS`], with a word about it where there were more.
+pub(crate) fn told(mut faults: Vec<Fault>) -> Vec<Fault> {
+    faults.sort_by_key(|fault| fault.place.as_ref().map(|place| place.span));
+    if faults.len() > MAX_FAULTS {
+        faults.truncate(MAX_FAULTS);
+        let message = format!("there are more than these {MAX_FAULTS} faults");
+        faults.push(Fault::bare(FaultCode::TooLarge, message));
+    }
+    faults
+}
+
 struct Builder<'s> {
     source: &'s Source,
     faults: Vec<Fault>,
-    open: Vec<Open>,
-    anchors: BTreeMap<usize, Anchored>,
-    root: Option<Node>,
+    open: Vec<Open<'s>>,
+    anchors: BTreeMap<usize, Anchored<'s>>,
+    root: Option<Node<'s>>,
     nodes: usize,
 }
 
 /// A list or map whose end has not been seen.
-struct Open {
+struct Open<'s> {
     start: Span,
     anchor: usize,
     /// The number of nodes before it.
     before: usize,
     /// The deepest nesting below it, itself included.
     depth: usize,
-    content: Content,
-    /// Where each key stands, for maps with many keys.
-    keys: BTreeMap<String, Span>,
+    content: Content<'s>,
+    /// Where each key stands, once there are more than [`FEW`].
+    keys: BTreeMap<Cow<'s, str>, Span>,
     /// The key that waits for its value.
-    key: Option<(String, Span)>,
+    key: Option<(Cow<'s, str>, Span)>,
 }
 
 #[derive(Clone)]
-struct Anchored {
-    node: Node,
+struct Anchored<'s> {
+    node: Node<'s>,
     nodes: usize,
     depth: usize,
 }
 
-impl Builder<'_> {
+impl<'s> Builder<'s> {
     fn build(&mut self) -> Result<(), Box<Fault>> {
         let mut options = granit_parser::Options::default();
         options.set_emit_comments(false);
         options.flow_nesting_limit = MAX_DEPTH;
         options.block_nesting_limit = MAX_DEPTH;
-        let text = std::sync::Arc::clone(&self.source.text);
-        for event in Parser::new_from_str_with_options(&text, options) {
+        for event in Parser::new_from_str_with_options(&self.source.text, options) {
             let (event, at) = event.map_err(|error| self.refused(&error))?;
             let span = byte_span(&at);
             if let Some(tag) = at.tag_span() {
@@ -144,7 +159,7 @@ impl Builder<'_> {
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is the parser's, and may grow")]
-    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Box<Fault>> {
+    fn take(&mut self, event: Event<'s>, span: Span) -> Result<(), Box<Fault>> {
         match event {
             Event::DocumentStart(..) if self.root.is_some() => {
                 Err(self.fault(span, "a second document begins here; write one document in a file"))
@@ -152,7 +167,7 @@ impl Builder<'_> {
             Event::Scalar(text, style, anchor, _) => {
                 let nodes = 1 + text.len() / PIECE;
                 self.spend(nodes, span)?;
-                let scalar = Scalar::new(text.into_owned(), style, &self.source.text, span);
+                let scalar = Scalar::new(text, style);
                 self.place(Node { span, content: Content::Scalar(scalar) }, anchor, nodes, 0)
             }
             Event::SequenceStart(_, anchor, _) => self.begin(span, anchor, Content::List(Vec::new())),
@@ -171,7 +186,7 @@ impl Builder<'_> {
         }
     }
 
-    fn begin(&mut self, span: Span, anchor: usize, content: Content) -> Result<(), Box<Fault>> {
+    fn begin(&mut self, span: Span, anchor: usize, content: Content<'s>) -> Result<(), Box<Fault>> {
         if self.open.len() >= MAX_DEPTH {
             return Err(self.fault(span, &format!("lists and maps nest deeper than {MAX_DEPTH}")));
         }
@@ -209,7 +224,7 @@ impl Builder<'_> {
     }
 
     /// Puts a finished node of `nodes` pieces and `depth` levels where it belongs.
-    fn place(&mut self, node: Node, anchor: usize, nodes: usize, depth: usize) -> Result<(), Box<Fault>> {
+    fn place(&mut self, node: Node<'s>, anchor: usize, nodes: usize, depth: usize) -> Result<(), Box<Fault>> {
         if self.open.len() + depth > MAX_DEPTH {
             return Err(self.fault(node.span, &format!("lists and maps nest deeper than {MAX_DEPTH}")));
         }
@@ -225,10 +240,12 @@ impl Builder<'_> {
         match (&mut open.content, open.key.take()) {
             (Content::List(items), _) => items.push(node),
             (Content::Map(entries), Some((key, key_span))) => entries.push(Entry { key, key_span, value: node }),
-            (Content::Map(_), None) => match node.content {
+            (Content::Map(entries), None) => match node.content {
                 Content::Scalar(scalar) => {
                     let key = scalar.into_text();
-                    if let Some(first) = open.keys.insert(key.clone(), node.span) {
+                    let twice = first_place(entries, &mut open.keys, &key);
+                    // Beyond the limit nothing is added, and the line need not be counted.
+                    if let Some(first) = twice.filter(|_| self.faults.len() <= MAX_FAULTS) {
                         let (line, column) = Fault::line_column(self.source, first);
                         let message =
                             format!("the key `{key}` stands here twice; first in line {line}, column {column}");
@@ -263,7 +280,20 @@ impl Builder<'_> {
     }
 }
 
-impl Open {
+/// Where the key already stands in the map.
+fn first_place<'s>(entries: &[Entry<'s>], keys: &mut BTreeMap<Cow<'s, str>, Span>, key: &str) -> Option<Span> {
+    if entries.len() <= FEW {
+        return entries.iter().find(|entry| entry.key == key).map(|entry| entry.key_span);
+    }
+    // Entries come in one by one, so the index misses none but those before there was one.
+    let indexed = keys.len();
+    for entry in entries.iter().skip(if indexed == 0 { 0 } else { entries.len() - 1 }) {
+        keys.entry(entry.key.clone()).or_insert(entry.key_span);
+    }
+    keys.get(key).copied()
+}
+
+impl Open<'_> {
     fn waits_for_key(&self) -> bool {
         self.key.is_none() && matches!(self.content, Content::Map(_))
     }

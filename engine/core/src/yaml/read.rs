@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Content, Entry, Node, Plain, Scalar};
+use super::{Content, Entry, MAX_FAULTS, Node, Plain, Scalar};
 use crate::fault::{Fault, FaultCode, Source, Span, nearest};
 use crate::value::{Map, Value};
 
@@ -16,19 +16,19 @@ pub(crate) struct Reader<'s> {
 pub(crate) struct Fields<'n> {
     what: &'static str,
     span: Span,
-    entries: Vec<&'n Entry>,
+    entries: Vec<&'n Entry<'n>>,
     /// Every name that was asked for: the names that exist.
     known: Vec<&'static str>,
 }
 
 impl<'n> Fields<'n> {
     /// The value of a field, if it is there.
-    pub(crate) fn take(&mut self, name: &'static str) -> Option<&'n Node> {
+    pub(crate) fn take(&mut self, name: &'static str) -> Option<&'n Node<'n>> {
         self.entry(name).map(|entry| &entry.value)
     }
 
     /// The whole entry of a field, if it is there.
-    pub(crate) fn entry(&mut self, name: &'static str) -> Option<&'n Entry> {
+    pub(crate) fn entry(&mut self, name: &'static str) -> Option<&'n Entry<'n>> {
         self.known.push(name);
         let index = self.entries.iter().position(|entry| entry.key == name)?;
         Some(self.entries.remove(index))
@@ -40,12 +40,12 @@ impl<'n> Fields<'n> {
     }
 
     /// The entries that nobody has taken.
-    pub(crate) fn rest(&self) -> &[&'n Entry] {
+    pub(crate) fn rest(&self) -> &[&'n Entry<'n>] {
         &self.entries
     }
 
     /// Leaves out of the rest what `keep` refuses.
-    pub(crate) fn retain(&mut self, keep: impl Fn(&Entry) -> bool) {
+    pub(crate) fn retain(&mut self, keep: impl Fn(&Entry<'_>) -> bool) {
         self.entries.retain(|entry| keep(entry));
     }
 }
@@ -57,7 +57,19 @@ impl<'s> Reader<'s> {
 
     /// Notes a fault.
     pub(crate) fn fault(&mut self, code: FaultCode, span: Span, message: impl Into<String>) {
-        self.faults.push(Fault::at(code, self.source, span, message));
+        self.push(Fault::at(code, self.source, span, message));
+    }
+
+    /// Notes a fault that is made already. One more than [`MAX_FAULTS`] is kept, to know that there were more.
+    pub(crate) fn push(&mut self, fault: Fault) {
+        if self.faults.len() <= MAX_FAULTS {
+            self.faults.push(fault);
+        }
+    }
+
+    /// Whether no further fault is kept, so that nobody needs to work one out.
+    pub(crate) fn is_full(&self) -> bool {
+        self.faults.len() > MAX_FAULTS
     }
 
     /// Notes a fault with a hint.
@@ -68,10 +80,10 @@ impl<'s> Reader<'s> {
         message: impl Into<String>,
         hint: impl Into<String>,
     ) {
-        self.faults.push(Fault::at(code, self.source, span, message).hint(hint));
+        self.push(Fault::at(code, self.source, span, message).hint(hint));
     }
 
-    fn wrong(&mut self, node: &Node, what: &str, wanted: &str) {
+    fn wrong(&mut self, node: &Node<'_>, what: &str, wanted: &str) {
         let message = if node.is_null() {
             format!("`{what}` is empty; it takes {wanted}")
         } else {
@@ -81,7 +93,7 @@ impl<'s> Reader<'s> {
     }
 
     /// A map whose fields have fixed names.
-    pub(crate) fn fields<'n>(&mut self, node: &'n Node, what: &'static str) -> Option<Fields<'n>> {
+    pub(crate) fn fields<'n>(&mut self, node: &'n Node<'n>, what: &'static str) -> Option<Fields<'n>> {
         let entries = self.map(node, what)?.iter().collect();
         Some(Fields { what, span: node.span, entries, known: Vec::new() })
     }
@@ -114,7 +126,7 @@ impl<'s> Reader<'s> {
     }
 
     /// A map whose keys are names that somebody chose.
-    pub(crate) fn map<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [Entry]> {
+    pub(crate) fn map<'n>(&mut self, node: &'n Node<'n>, what: &str) -> Option<&'n [Entry<'n>]> {
         match &node.content {
             Content::Map(entries) => Some(entries),
             Content::Scalar(_) | Content::List(_) => {
@@ -125,7 +137,7 @@ impl<'s> Reader<'s> {
     }
 
     /// A list.
-    pub(crate) fn list<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [Node]> {
+    pub(crate) fn list<'n>(&mut self, node: &'n Node<'n>, what: &str) -> Option<&'n [Node<'n>]> {
         match &node.content {
             Content::List(items) => Some(items),
             Content::Scalar(_) | Content::Map(_) => {
@@ -136,7 +148,7 @@ impl<'s> Reader<'s> {
     }
 
     /// A list, or one item alone.
-    pub(crate) fn one_or_list<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [Node]> {
+    pub(crate) fn one_or_list<'n>(&mut self, node: &'n Node<'n>, what: &str) -> Option<&'n [Node<'n>]> {
         match &node.content {
             Content::List(items) => Some(items),
             Content::Scalar(_) if !node.is_null() => Some(std::slice::from_ref(node)),
@@ -147,7 +159,7 @@ impl<'s> Reader<'s> {
         }
     }
 
-    fn scalar<'n>(&mut self, node: &'n Node, what: &str, wanted: &str) -> Option<&'n Scalar> {
+    fn scalar<'n>(&mut self, node: &'n Node<'n>, what: &str, wanted: &str) -> Option<&'n Scalar<'n>> {
         match &node.content {
             Content::Scalar(scalar) if !node.is_null() => Some(scalar),
             Content::Scalar(_) | Content::List(_) | Content::Map(_) => {
@@ -158,7 +170,7 @@ impl<'s> Reader<'s> {
     }
 
     /// A text: any scalar, as it was written. NUL is refused, because no command line and no environment can carry it.
-    pub(crate) fn text<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n str> {
+    pub(crate) fn text<'n>(&mut self, node: &'n Node<'n>, what: &str) -> Option<&'n str> {
         let text = self.scalar(node, what, "a text")?.text();
         if text.contains('\0') {
             self.fault(FaultCode::BadValue, node.span, format!("`{what}` contains a NUL character"));
@@ -170,7 +182,7 @@ impl<'s> Reader<'s> {
     /// A text that parses. The fault points at the place in the text where that is known.
     pub(crate) fn parsed<T, E: std::fmt::Display>(
         &mut self,
-        node: &Node,
+        node: &Node<'_>,
         what: &str,
         code: FaultCode,
         parse: impl FnOnce(&str) -> Result<T, E>,
@@ -185,7 +197,7 @@ impl<'s> Reader<'s> {
     }
 
     /// A boolean.
-    pub(crate) fn boolean(&mut self, node: &Node, what: &str) -> Option<bool> {
+    pub(crate) fn boolean(&mut self, node: &Node<'_>, what: &str) -> Option<bool> {
         match self.scalar(node, what, "`true` or `false`")?.plain() {
             Plain::Bool(it) => Some(it),
             Plain::Null | Plain::Int(_) | Plain::Float(_) | Plain::BadNumber(_) | Plain::Text => {
@@ -196,7 +208,7 @@ impl<'s> Reader<'s> {
     }
 
     /// A whole number from `min` to `max`.
-    pub(crate) fn integer(&mut self, node: &Node, what: &str, min: i64, max: i64) -> Option<i64> {
+    pub(crate) fn integer(&mut self, node: &Node<'_>, what: &str, min: i64, max: i64) -> Option<i64> {
         match self.scalar(node, what, "a whole number")?.plain() {
             Plain::Int(number) if (min..=max).contains(&number) => Some(number),
             Plain::Int(number) => {
@@ -216,7 +228,7 @@ impl<'s> Reader<'s> {
     }
 
     /// A finite number.
-    pub(crate) fn number(&mut self, node: &Node, what: &str) -> Option<f64> {
+    pub(crate) fn number(&mut self, node: &Node<'_>, what: &str) -> Option<f64> {
         match self.scalar(node, what, "a number")?.plain() {
             #[expect(clippy::cast_precision_loss, reason = "limits beyond 2^53 do not matter")]
             Plain::Int(number) => Some(number as f64),
@@ -233,12 +245,12 @@ impl<'s> Reader<'s> {
     }
 
     /// A duration such as `90s`.
-    pub(crate) fn duration(&mut self, node: &Node, what: &str) -> Option<Duration> {
+    pub(crate) fn duration(&mut self, node: &Node<'_>, what: &str) -> Option<Duration> {
         self.parsed(node, what, FaultCode::BadValue, crate::time::parse_duration)
     }
 
     /// One of the words.
-    pub(crate) fn word<T: Copy>(&mut self, node: &Node, what: &str, words: &[(&'static str, T)]) -> Option<T> {
+    pub(crate) fn word<T: Copy>(&mut self, node: &Node<'_>, what: &str, words: &[(&'static str, T)]) -> Option<T> {
         let text = self.text(node, what)?;
         if let Some((_, it)) = words.iter().find(|(word, _)| *word == text) {
             return Some(*it);
@@ -254,7 +266,7 @@ impl<'s> Reader<'s> {
     }
 
     /// Any value, as JSON has it.
-    pub(crate) fn value(&mut self, node: &Node) -> Option<Value> {
+    pub(crate) fn value(&mut self, node: &Node<'_>) -> Option<Value> {
         match &node.content {
             Content::Scalar(scalar) => match scalar.plain() {
                 Plain::Null => Some(Value::Null),
@@ -278,7 +290,8 @@ impl<'s> Reader<'s> {
                 values.into_iter().collect::<Option<Vec<_>>>().map(Value::Array)
             }
             Content::Map(entries) => {
-                let values: Vec<_> = entries.iter().map(|e| self.value(&e.value).map(|v| (e.key.clone(), v))).collect();
+                let values: Vec<_> =
+                    entries.iter().map(|e| self.value(&e.value).map(|v| (e.key.clone().into_owned(), v))).collect();
                 values.into_iter().collect::<Option<Map<_, _>>>().map(Value::Object)
             }
         }

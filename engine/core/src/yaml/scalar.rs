@@ -1,13 +1,15 @@
 //! A scalar: the text that was written, and what it is where a field does not want text.
 
+use std::borrow::Cow;
+
 use serde_saphyr::granit_parser::ScalarStyle;
 
 use crate::fault::Span;
 
 /// A scalar as it was written.
 #[derive(Debug, Clone)]
-pub(crate) struct Scalar {
-    text: String,
+pub(crate) struct Scalar<'s> {
+    text: Cow<'s, str>,
     quoted: bool,
     literal: bool,
 }
@@ -36,15 +38,9 @@ impl Plain {
     }
 }
 
-impl Scalar {
-    pub(super) fn new(text: String, style: ScalarStyle, source: &str, span: Span) -> Self {
-        let literal = match style {
-            ScalarStyle::Literal => true,
-            ScalarStyle::Plain | ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted | ScalarStyle::Folded => false,
-        };
-        // An empty plain scalar is nothing; the parser reports it as plain with an empty span.
-        let quoted = style != ScalarStyle::Plain || (text.is_empty() && source.get(span.start..span.end).is_none());
-        Self { text, quoted, literal }
+impl<'s> Scalar<'s> {
+    pub(super) fn new(text: Cow<'s, str>, style: ScalarStyle) -> Self {
+        Self { text, quoted: style != ScalarStyle::Plain, literal: style == ScalarStyle::Literal }
     }
 
     /// The text, whatever it looks like.
@@ -52,7 +48,7 @@ impl Scalar {
         &self.text
     }
 
-    pub(super) fn into_text(self) -> String {
+    pub(super) fn into_text(self) -> Cow<'s, str> {
         self.text
     }
 
@@ -79,14 +75,16 @@ impl Scalar {
         let line = before.matches('\n').count();
         let column = before.len() - before.rfind('\n').map_or(0, |at| at + 1);
         let wanted = self.text.split('\n').nth(line)?;
-        // The span may begin at the `|` or at the first line after it.
+        // The parser's span begins at the first line that is not empty, or, where all are, at the `|`.
         let header = source.get(span.start..)?.starts_with('|');
         let mut start = span.start;
+        let mut skip = line + usize::from(header);
         if !header {
+            skip = line.checked_sub(self.text.len() - self.text.trim_start_matches('\n').len())?;
             start = source.get(..span.start)?.rfind('\n').map_or(0, |at| at + 1);
         }
         for (index, written) in source.get(start..)?.split_inclusive('\n').enumerate() {
-            if index == line + usize::from(header) {
+            if index == skip {
                 let written = written.trim_end_matches(['\n', '\r']);
                 let indent = written.len().checked_sub(wanted.trim_end_matches('\r').len())?;
                 return written.ends_with(wanted.trim_end_matches('\r')).then_some(start + indent + column);

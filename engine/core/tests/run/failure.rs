@@ -88,9 +88,8 @@ fn a_job_that_ends_well_while_it_is_being_stopped_has_succeeded() {
 fn all_broken_assertions_are_shown() {
     let yaml = "runbook: x\nparams: { n: { type: integer, default: 3 } }\nsteps:\n  - id: a\n    assert:\n      - { that: n > 5, else: \"n is {{ n }}, which is too small\" }\n      - that: n == 3\n      - n < 0\n";
     let m = Machine::start(plan(yaml));
-    let why = m.log.iter().find_map(|e| match &e.event {
-        piton_core::run::Event::TaskParked { why, .. } => Some(why.to_string()),
-        _ => None,
+    let why = m.log.iter().find_map(|e| {
+        if let piton_core::run::Event::TaskParked { why, .. } = &e.event { Some(why.to_string()) } else { None }
     });
     assert_eq!(why.unwrap(), "n is 3, which is too small; `n < 0` is not true");
 }

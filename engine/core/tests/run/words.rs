@@ -18,10 +18,8 @@ fn parked() -> Machine {
 }
 
 fn refusal(events: &[Event]) -> Option<&str> {
-    match &events[0] {
-        Event::WordTaken { refused, .. } => refused.as_deref(),
-        _ => panic!("{events:?}"),
-    }
+    let Event::WordTaken { refused, .. } = &events[0] else { panic!("{events:?}") };
+    refused.as_deref()
 }
 
 #[test]

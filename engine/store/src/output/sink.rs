@@ -44,7 +44,9 @@ impl FileOutputs {
     /// Keeps output under `state_dir`/output, at most `cap` bytes of each stream ([`DEFAULT_CAP`]; less than 1 MiB is taken
     /// as 1 MiB). `clock` gives the times at which output came.
     pub fn new(state_dir: &Path, clock: Arc<dyn Clock>, cap: u64) -> Self {
-        Self { state: state_dir.to_owned(), clock, limits: Limits::of(cap) }
+        // The working directory may be another one later.
+        let state = std::path::absolute(state_dir).unwrap_or_else(|_| state_dir.to_owned());
+        Self { state, clock, limits: Limits::of(cap) }
     }
 }
 

@@ -48,12 +48,15 @@ impl SqliteJournal {
     /// [`JournalError::Newer`] for a store of a newer version, [`JournalError::Full`] where there is no room to make
     /// one, [`JournalError::Unusable`] for all else: what is there is no journal, or may not be written.
     pub fn open(state_dir: &Path) -> Result<Self, JournalError> {
+        // Connections are opened later too, and the working directory may be another one by then.
+        let state_dir = &std::path::absolute(state_dir)
+            .map_err(|error| unusable(state_dir, format!("no absolute path: {error}")))?;
         let terms = Terms::of_this_boot().map_err(|error| unusable(state_dir, format!("no boot id: {error}")))?;
         let database = open::for_writing(state_dir)?;
         let readers = Readers { place: state_dir.to_owned(), terms: terms.clone(), idle: Mutex::default() };
         Ok(Self {
             place: state_dir.to_owned(),
-            writer: Writer::start(state_dir, write::Ledger::new(state_dir, database, terms))?,
+            writer: Writer::start(state_dir, state_dir, write::Ledger::new(state_dir, database, terms))?,
             readers: Arc::new(readers),
             ear: Ear::of(state_dir),
         })
@@ -102,7 +105,7 @@ impl Readers {
 impl Journal for SqliteJournal {
     async fn create(&self, run: NewRun, owner: &str, ttl: Duration) -> Result<Lease, JournalError> {
         let (id, owner) = (run.id, owner.to_owned());
-        let entries = entries(&self.name(), &run.events)?;
+        let entries = record::entries(&self.name(), &run.events)?;
         let plan = Digest::of(run.plan.as_bytes());
         let request = Request::Create { run: Box::new(run), plan, entries, owner: owner.clone(), ttl };
         leased(&self.place, self.writer.ask(request).await?, id, owner)
@@ -123,7 +126,7 @@ impl Journal for SqliteJournal {
     }
 
     async fn append(&self, lease: &Lease, batch: Batch) -> Result<(), JournalError> {
-        let entries = entries(&self.name(), &batch.events)?;
+        let entries = record::entries(&self.name(), &batch.events)?;
         let Batch { status, taken, .. } = batch;
         self.writer.ask(Request::Append { lease: lease.clone(), entries, status, taken }).await.map(drop)
     }
@@ -164,10 +167,6 @@ impl Journal for SqliteJournal {
     async fn verify(&self, run: RunId) -> Result<Verified, JournalError> {
         self.read_with(move |reader| reader.verify(run)).await
     }
-}
-
-fn entries(place: &str, events: &[Recorded<Event>]) -> Result<Vec<record::Entry>, JournalError> {
-    events.iter().map(|event| record::entry(place, event)).collect()
 }
 
 fn leased(place: &Path, reply: Reply, run: RunId, owner: String) -> Result<Lease, JournalError> {

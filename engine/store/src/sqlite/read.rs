@@ -12,8 +12,9 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params_from_iter};
 
 use super::open::explain;
 use super::write::status_of;
+use crate::chain::{Link, Stored, corrupt, walk};
 use crate::place::unusable;
-use crate::record::{Link, decode};
+use crate::record::decode;
 use crate::terms::Terms;
 
 /// A connection for one look.
@@ -30,14 +31,6 @@ struct RunRow {
     plan: Digest,
 }
 
-/// An event as it is stored.
-struct Stored {
-    seq: i64,
-    at: i64,
-    body: Vec<u8>,
-    link: Vec<u8>,
-}
-
 impl Reader<'_> {
     pub(super) fn events(&self, run: RunId, from: u64, limit: usize) -> Result<Vec<Recorded<Event>>, JournalError> {
         self.snapshot(|| {
@@ -49,8 +42,8 @@ impl Reader<'_> {
             let link = self.link_before(run, &row, from)?;
             let last = row.seq.min(from.saturating_add(u64::try_from(limit - 1).unwrap_or(u64::MAX)));
             let mut events = Vec::new();
-            self.walk(run, &row, from, last, link, |seq, at, body| {
-                let event = decode(body).map_err(|why| why.of_event(&self.name(), run, seq))?;
+            self.walk(run, &row, (from, last), link, |Stored { seq, at, body, .. }| {
+                let event = decode(&body).map_err(|why| why.of_event(&self.name(), run, seq))?;
                 events.push(Recorded { seq, at, event });
                 Ok(())
             })?;
@@ -61,20 +54,19 @@ impl Reader<'_> {
     pub(super) fn verify(&self, run: RunId) -> Result<Verified, JournalError> {
         self.snapshot(|| {
             let row = self.row(run)?;
-            let corrupt = |seq: u64, detail: &str| JournalError::Corrupt { run, seq, detail: detail.to_owned() };
             if Digest::of(self.plan_of(run, row.key)?.as_bytes()) != row.plan {
-                return Err(corrupt(1, "the plan is not the one that the run was created with"));
+                return Err(corrupt(run, 1, "the plan is not the one that the run was created with"));
             }
-            let head = self.walk(run, &row, 1, row.seq, Link::origin(run, row.plan), |_, _, _| Ok(()))?;
+            let head = self.walk(run, &row, (1, row.seq), Link::origin(run, row.plan), |_| Ok(()))?;
             if head.0 != *row.head {
-                return Err(corrupt(row.seq, "the chain does not end where the run says"));
+                return Err(corrupt(run, row.seq, "the chain does not end where the run says"));
             }
             let mut beyond = self.prepare("SELECT count(*) FROM events WHERE run = ?1 AND seq > ?2")?;
             let more: i64 = beyond
                 .query_row((row.key, sql(row.seq)), |found| found.get(0))
                 .map_err(|error| explain(self.place, &error))?;
             if more > 0 {
-                return Err(corrupt(row.seq.saturating_add(1), "there are more events than the run has"));
+                return Err(corrupt(run, row.seq.saturating_add(1), "there are more events than the run has"));
             }
             Ok(Verified { events: row.seq, head: Digest(head.0) })
         })
@@ -174,46 +166,26 @@ impl Reader<'_> {
             .query_row((row.key, sql(before)), |found| found.get(0))
             .optional()
             .map_err(|error| damage(self.place, run, before, &error))?;
-        link.and_then(|link| Link::from_slice(&link)).ok_or_else(|| JournalError::Corrupt {
-            run,
-            seq: before,
-            detail: "it is missing".into(),
-        })
+        link.and_then(|link| Link::from_slice(&link)).ok_or_else(|| corrupt(run, before, "it is missing"))
     }
 
-    /// Goes over the events `from..=last`, checks that none is missing and every link is right, and gives the last link.
+    /// Goes over the events `from..=last` and gives the last link.
     fn walk(
         &self,
         run: RunId,
         row: &RunRow,
-        from: u64,
-        last: u64,
-        mut link: Link,
-        mut each: impl FnMut(u64, Timestamp, &[u8]) -> Result<(), JournalError>,
+        (from, last): (u64, u64),
+        link: Link,
+        each: impl FnMut(Stored) -> Result<(), JournalError>,
     ) -> Result<Link, JournalError> {
-        let corrupt = |seq: u64, detail: &str| JournalError::Corrupt { run, seq, detail: detail.to_owned() };
         let mut find = self
             .prepare("SELECT seq, at, body, link FROM events WHERE run = ?1 AND seq BETWEEN ?2 AND ?3 ORDER BY seq")?;
-        let mut rows = find
-            .query_map((row.key, sql(from), sql(last)), |found| {
-                Ok(Stored { seq: found.get(0)?, at: found.get(1)?, body: found.get(2)?, link: found.get(3)? })
-            })
-            .map_err(|error| damage(self.place, run, from, &error))?;
-        for seq in from..=last {
-            let stored = match rows.next() {
-                Some(stored) => stored.map_err(|error| damage(self.place, run, seq, &error))?,
-                None => return Err(corrupt(seq, "it is missing")),
-            };
-            if stored.seq != sql(seq) {
-                return Err(corrupt(seq, "it is missing"));
-            }
-            link = link.next(seq, Timestamp(stored.at), &stored.body);
-            if link.0 != *stored.link {
-                return Err(corrupt(seq, "it is not what was written (its link in the hash chain does not fit)"));
-            }
-            each(seq, Timestamp(stored.at), &stored.body)?;
-        }
-        Ok(link)
+        let rows = find.query_map((row.key, sql(from), sql(last)), |found| {
+            let seq = u64::try_from(found.get::<_, i64>(0)?).unwrap_or(0);
+            Ok(Stored { seq, at: Timestamp(found.get(1)?), body: found.get(2)?, link: found.get(3)? })
+        });
+        let rows = rows.map_err(|error| damage(self.place, run, from, &error))?;
+        walk(run, (from, last), link, rows.map(|row| row.map_err(|error| damage(self.place, run, from, &error))), each)
     }
 
     fn row(&self, run: RunId) -> Result<RunRow, JournalError> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use piton_runner::journal::JournalError;
 use piton_store::open_journal;
 
+use super::powercut::long_event;
 use super::*;
 
 const PART: &str = "PITON_TEST_PART";
@@ -149,10 +150,47 @@ async fn other_process() {
         "create" => {
             journal.create(created(u64::from(std::process::id())), &me, LONG).await.unwrap();
         }
+        // Drives several runs at once, in two stores one after the other, and says of each event that it was acknowledged.
+        "powercut" => {
+            drop(journal);
+            for half in 0..2 {
+                let journal = open_journal(&given(SPEC), Path::new(&dir)).unwrap();
+                let mut tasks = tokio::task::JoinSet::new();
+                for number in 1..=4 {
+                    tasks.spawn(work(Arc::clone(&journal), number, half));
+                }
+                while let Some(done) = tasks.join_next().await {
+                    done.unwrap();
+                }
+            }
+        }
         // Says something to run 1.
         "say" => {
             journal.say(run_id(1), "ada@ops", cancel("mistake"), Timestamp(1)).await.unwrap();
         }
         other => panic!("no part {other}"),
+    }
+}
+
+async fn work(journal: Arc<dyn Journal>, number: u64, half: u64) {
+    let run = run_id(number);
+    let (lease, mut seq) = if half == 0 {
+        let lease = journal.create(created(number), "a", LONG).await.unwrap();
+        (lease, 1)
+    } else {
+        (journal.claim(run, "a", LONG).await.unwrap(), journal.summary(run).await.unwrap().seq)
+    };
+    say(&format!("{number} {seq}"));
+    let turns = std::env::var("PITON_POWERCUT_TURNS").ok().and_then(|turns| turns.parse().ok()).unwrap_or(120);
+    for turn in 0..turns {
+        let mut taken = Vec::new();
+        if turn % 16 == number {
+            taken.push(journal.say(run, "ada@ops", cancel("x"), Timestamp(1)).await.unwrap());
+        }
+        let last = seq + 1 + (turn + number) % 3;
+        let events = (seq + 1..=last).map(long_event).collect();
+        journal.append(&lease, taking(Batch { events, ..no_events() }, &taken)).await.unwrap();
+        seq = last;
+        say(&format!("{number} {seq}"));
     }
 }

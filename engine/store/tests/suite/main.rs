@@ -48,8 +48,13 @@ mod fixtures;
 mod inbox;
 mod leases;
 mod list;
+mod output;
+mod powercut;
 mod processes;
 mod runs;
+#[cfg(feature = "sled")]
+mod sled;
+mod small_disk;
 mod sqlite;
 
 use std::path::Path;

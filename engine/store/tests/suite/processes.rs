@@ -1,10 +1,9 @@
 //! Several processes and one store: killed, stopped, competing, out of room.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 
 use super::child::Other;
+use super::small_disk::Disk;
 use super::*;
 use piton_runner::journal::{Journal, JournalError};
 use piton_store::{SqliteJournal, open_journal};
@@ -114,47 +113,6 @@ async fn a_word_from_another_process_rings_at_every_socket() {
     assert_eq!(ear.recv(&mut [0; 8]).unwrap(), 0);
     journal.letters().await;
     assert_eq!(journal.inbox(run_id(1)).await.unwrap().len(), 1);
-}
-
-/// A small file system of its own.
-struct Disk {
-    root: tempfile::TempDir,
-}
-
-impl Disk {
-    fn of(size: &str) -> Self {
-        let root = tempfile::tempdir().unwrap();
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={size},mode=700"), "tmpfs"])
-            .arg(root.path())
-            .status();
-        assert!(mounted.is_ok_and(|status| status.success()), "this test needs to mount a tmpfs: run it as root");
-        Self { root }
-    }
-
-    fn path(&self) -> &Path {
-        self.root.path()
-    }
-
-    /// Takes all the room but for a few pages; the file to remove gives it back.
-    fn fill(&self, but: u64) -> PathBuf {
-        let filler = self.path().join("filler");
-        let stat = rustix::fs::statvfs(self.path()).unwrap();
-        let len = (stat.f_bavail * stat.f_frsize).saturating_sub(but);
-        std::fs::write(&filler, vec![1; usize::try_from(len).unwrap()]).unwrap();
-        filler
-    }
-
-    fn read_only(&self) {
-        let done = Command::new("mount").args(["-o", "remount,ro"]).arg(self.path()).status().unwrap();
-        assert!(done.success());
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

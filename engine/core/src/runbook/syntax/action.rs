@@ -36,7 +36,7 @@ impl Drafter<'_, '_> {
         (given, action)
     }
 
-    fn read_exec<'n>(&mut self, node: &'n Node, uses: &mut Vec<Use<'n>>) -> Option<Vec<Template>> {
+    fn read_exec<'n>(&mut self, node: &'n Node<'n>, uses: &mut Vec<Use<'n>>) -> Option<Vec<Template>> {
         if !is_map(node) && self.reader.list(node, "exec").is_none() {
             if let Some(fault) = self.reader.faults.last_mut() {
                 fault.hint = Some(
@@ -54,7 +54,7 @@ impl Drafter<'_, '_> {
         words.into_iter().collect()
     }
 
-    fn read_put<'n>(&mut self, node: &'n Node, uses: &mut Vec<Use<'n>>) -> Option<Put> {
+    fn read_put<'n>(&mut self, node: &'n Node<'n>, uses: &mut Vec<Use<'n>>) -> Option<Put> {
         let mut fields = self.reader.fields(node, "put")?;
         let file = fields.take("from").map(|n| self.template(n, "from", Sees::Host, uses).map(PutSource::File));
         let content = fields.entry("content").map(|entry| {
@@ -79,7 +79,7 @@ impl Drafter<'_, '_> {
         Some(Put { source: file.or(content)??, to: to?, mode, owner })
     }
 
-    fn read_get<'n>(&mut self, node: &'n Node, uses: &mut Vec<Use<'n>>) -> Option<Get> {
+    fn read_get<'n>(&mut self, node: &'n Node<'n>, uses: &mut Vec<Use<'n>>) -> Option<Get> {
         let mut fields = self.reader.fields(node, "get")?;
         let from = self.read_remote_path(&mut fields, "get", "from", uses);
         let to = match fields.take("to") {
@@ -119,7 +119,7 @@ impl Drafter<'_, '_> {
         Some(template)
     }
 
-    fn read_mode(&mut self, node: &Node) -> Option<u32> {
+    fn read_mode(&mut self, node: &Node<'_>) -> Option<u32> {
         let text = self.reader.text(node, "mode")?;
         let octal = matches!(text.len(), 3 | 4) && text.bytes().all(|b| (b'0'..=b'7').contains(&b));
         match u32::from_str_radix(text, 8) {
@@ -132,7 +132,7 @@ impl Drafter<'_, '_> {
         }
     }
 
-    fn read_owner(&mut self, node: &Node) -> Option<String> {
+    fn read_owner(&mut self, node: &Node<'_>) -> Option<String> {
         let text = self.reader.text(node, "owner")?;
         let (user, group) = text.split_once(':').unwrap_or((text, "x"));
         if !is_user_name(user) || !is_user_name(group) {
@@ -143,7 +143,7 @@ impl Drafter<'_, '_> {
         Some(text.to_owned())
     }
 
-    fn read_assert<'n>(&mut self, node: &'n Node, uses: &mut Vec<Use<'n>>) -> Option<Vec<Assertion>> {
+    fn read_assert<'n>(&mut self, node: &'n Node<'n>, uses: &mut Vec<Use<'n>>) -> Option<Vec<Assertion>> {
         let items = if is_map(node) { std::slice::from_ref(node) } else { self.reader.one_or_list(node, "assert")? };
         if items.is_empty() {
             self.reader.fault(FaultCode::BadValue, node.span, "`assert` has no condition");
@@ -153,7 +153,7 @@ impl Drafter<'_, '_> {
         assertions.into_iter().collect()
     }
 
-    fn read_assertion<'n>(&mut self, node: &'n Node, uses: &mut Vec<Use<'n>>) -> Option<Assertion> {
+    fn read_assertion<'n>(&mut self, node: &'n Node<'n>, uses: &mut Vec<Use<'n>>) -> Option<Assertion> {
         if !is_map(node) {
             let that = self.expression(node, "assert", Sees::NoHost, uses)?;
             return Some(Assertion { that, otherwise: None });
@@ -171,7 +171,7 @@ impl Drafter<'_, '_> {
         Some(Assertion { that: that?, otherwise })
     }
 
-    fn read_wait(&mut self, node: &Node, shell: &str) -> Option<Action> {
+    fn read_wait(&mut self, node: &Node<'_>, shell: &str) -> Option<Action> {
         let hint = "`wait: { for: 30s }`, or `wait: { until: a script, within: 10m }`";
         if !is_map(node) {
             self.reader.fault_with(FaultCode::WrongType, node.span, "`wait` takes a map", hint);

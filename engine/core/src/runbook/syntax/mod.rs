@@ -9,6 +9,8 @@ mod param;
 mod script;
 mod step;
 
+use std::collections::BTreeSet;
+
 use super::{DEFAULT_MAX_PARALLEL, OnFailure, Param, Runbook, Step};
 use crate::expr::{Expr, ExprError, Template};
 use crate::fault::{Fault, FaultCode, Source, Span};
@@ -37,9 +39,8 @@ pub fn parse(source: &Source) -> (Option<Runbook>, Vec<Fault>) {
     if let Some(draft) = &draft {
         super::check::check(draft, &mut reader);
     }
-    let mut faults = reader.faults;
+    let faults = yaml::told(reader.faults);
     if !faults.is_empty() {
-        faults.sort_by_key(|fault| fault.place.as_ref().map(|place| place.span));
         return (None, faults);
     }
     (draft.and_then(Draft::finish), faults)
@@ -71,12 +72,38 @@ pub(super) struct DraftStep<'n> {
 
 /// An expression or template, and where it stands.
 pub(super) struct Use<'n> {
-    pub(super) node: &'n Node,
-    pub(super) roots: Vec<String>,
-    pub(super) steps: Vec<StepId>,
-    /// What stands after `params.`.
-    pub(super) params: Vec<String>,
+    pub(super) node: &'n Node<'n>,
+    pub(super) what: Used,
     pub(super) sees: Sees,
+}
+
+/// An expression or template.
+pub(super) enum Used {
+    Expr(Expr),
+    Template(Template),
+}
+
+impl Used {
+    pub(super) fn roots(&self) -> &BTreeSet<String> {
+        match self {
+            Self::Expr(expr) => expr.roots(),
+            Self::Template(template) => template.roots(),
+        }
+    }
+
+    pub(super) fn steps(&self) -> &BTreeSet<StepId> {
+        match self {
+            Self::Expr(expr) => expr.steps(),
+            Self::Template(template) => template.steps(),
+        }
+    }
+
+    pub(super) fn params(&self) -> &BTreeSet<String> {
+        match self {
+            Self::Expr(expr) => expr.params(),
+            Self::Template(template) => template.params(),
+        }
+    }
 }
 
 /// Which variables an expression can see, besides the parameters.
@@ -133,7 +160,7 @@ const ON_FAILURE: [(&str, OnFailure); 3] =
 const LATER: [&str; 2] = ["locks", "windows"];
 
 impl Drafter<'_, '_> {
-    fn read<'n>(mut self, root: &'n Node) -> Option<Draft<'n>> {
+    fn read<'n>(mut self, root: &'n Node<'n>) -> Option<Draft<'n>> {
         let mut fields = self.reader.fields(root, "runbook")?;
         let name = match fields.take("runbook") {
             Some(node) => self.reader.parsed(node, "runbook", FaultCode::BadName, RunbookName::new),
@@ -150,7 +177,15 @@ impl Drafter<'_, '_> {
         let on_failure = fields.take("on_failure").and_then(|node| self.reader.word(node, "on_failure", &ON_FAILURE));
         let max_parallel =
             fields.take("max_parallel").and_then(|node| self.reader.integer(node, "max_parallel", 1, 100_000));
-        let steps = match fields.take("steps") {
+        let (steps, finally) = (fields.take("steps"), fields.take("finally"));
+        let count: usize = [steps, finally].into_iter().flatten().map(length).sum();
+        if count > MAX_STEPS {
+            let start = Span { start: root.span.start, end: root.span.start };
+            let message = format!("the runbook has {count} steps, more than {MAX_STEPS}");
+            self.reader.fault(FaultCode::TooLarge, start, message);
+            return None;
+        }
+        let steps = match steps {
             Some(node) => self.read_steps(node, "steps"),
             None => {
                 let start = Span { start: root.span.start, end: root.span.start };
@@ -158,13 +193,7 @@ impl Drafter<'_, '_> {
                 Vec::new()
             }
         };
-        let finally = fields.take("finally").map(|node| self.read_steps(node, "finally")).unwrap_or_default();
-        if steps.len() + finally.len() > MAX_STEPS {
-            let message = format!("the runbook has {} steps, more than {MAX_STEPS}", steps.len() + finally.len());
-            let start = Span { start: root.span.start, end: root.span.start };
-            self.reader.fault(FaultCode::TooLarge, start, message);
-            return None;
-        }
+        let finally = finally.map(|node| self.read_steps(node, "finally")).unwrap_or_default();
         self.refuse_later(&mut fields, &LATER);
         self.reader.finish(&fields);
         Some(Draft {
@@ -180,7 +209,7 @@ impl Drafter<'_, '_> {
         })
     }
 
-    fn read_steps<'n>(&mut self, node: &'n Node, what: &str) -> Vec<DraftStep<'n>> {
+    fn read_steps<'n>(&mut self, node: &'n Node<'n>, what: &str) -> Vec<DraftStep<'n>> {
         let items = self.reader.list(node, what).unwrap_or_default();
         if items.is_empty() && what == "steps" && matches!(node.content, Content::List(_)) {
             self.reader.fault(FaultCode::MissingField, node.span, "`steps` has no step");
@@ -194,32 +223,35 @@ impl Drafter<'_, '_> {
 
     /// Complains about fields that are known to come, more helpfully than about fields that are not.
     fn refuse_later(&mut self, fields: &mut Fields<'_>, later: &[&str]) -> bool {
-        let found: Vec<_> =
-            fields.rest().iter().filter(|e| later.contains(&e.key.as_str())).map(|e| (*e).clone()).collect();
+        let found: Vec<_> = fields.rest().iter().filter(|e| later.contains(&&*e.key)).map(|e| (*e).clone()).collect();
         for entry in &found {
             let message = format!("`{}` is not in this version of Piton", entry.key);
             self.reader.fault(FaultCode::UnknownField, entry.key_span, message);
         }
-        fields.retain(|entry| !later.contains(&entry.key.as_str()));
+        fields.retain(|entry| !later.contains(&&*entry.key));
         !found.is_empty()
     }
 
     /// A template, noted among the uses.
-    fn template<'n>(&mut self, node: &'n Node, what: &str, sees: Sees, uses: &mut Vec<Use<'n>>) -> Option<Template> {
+    fn template<'n>(
+        &mut self,
+        node: &'n Node<'n>,
+        what: &str,
+        sees: Sees,
+        uses: &mut Vec<Use<'n>>,
+    ) -> Option<Template> {
         let template = match Template::parse(self.reader.text(node, what)?) {
             Ok(template) => template,
             Err(error) => return self.bad_expression(node, &error),
         };
         if !template.is_constant() {
-            let roots = template.roots().iter().cloned().collect();
-            let steps = template.steps().iter().cloned().collect();
-            uses.push(Use { node, roots, steps, params: template.params().iter().cloned().collect(), sees });
+            uses.push(Use { node, what: Used::Template(template.clone()), sees });
         }
         Some(template)
     }
 
     /// An expression, noted among the uses.
-    fn expression<'n>(&mut self, node: &'n Node, what: &str, sees: Sees, uses: &mut Vec<Use<'n>>) -> Option<Expr> {
+    fn expression<'n>(&mut self, node: &'n Node<'n>, what: &str, sees: Sees, uses: &mut Vec<Use<'n>>) -> Option<Expr> {
         let text = self.reader.text(node, what)?;
         if text.trim_start().starts_with("{{") {
             let message = format!("`{what}` takes an expression, not a template");
@@ -230,21 +262,26 @@ impl Drafter<'_, '_> {
             Ok(expr) => expr,
             Err(error) => return self.bad_expression(node, &error),
         };
-        let roots = expr.roots().iter().cloned().collect();
-        let steps = expr.steps().iter().cloned().collect();
-        uses.push(Use { node, roots, steps, params: expr.params().iter().cloned().collect(), sees });
+        uses.push(Use { node, what: Used::Expr(expr.clone()), sees });
         Some(expr)
     }
 
-    fn bad_expression<T>(&mut self, node: &Node, error: &ExprError) -> Option<T> {
+    fn bad_expression<T>(&mut self, node: &Node<'_>, error: &ExprError) -> Option<T> {
         let span = error.offset.and_then(|offset| place_in(node, offset, self.reader.source)).unwrap_or(node.span);
         self.reader.fault(FaultCode::BadExpression, span, error.message.clone());
         None
     }
 }
 
+fn length(node: &Node<'_>) -> usize {
+    match &node.content {
+        Content::List(items) => items.len(),
+        Content::Scalar(_) | Content::Map(_) => 0,
+    }
+}
+
 /// The span of one character at `offset` of a node's text.
-pub(super) fn place_in(node: &Node, offset: usize, source: &Source) -> Option<Span> {
+pub(super) fn place_in(node: &Node<'_>, offset: usize, source: &Source) -> Option<Span> {
     match &node.content {
         Content::Scalar(scalar) => {
             let start = scalar.place_of(offset.min(scalar.text().len()), &source.text, node.span)?;
@@ -254,3 +291,6 @@ pub(super) fn place_in(node: &Node, offset: usize, source: &Source) -> Option<Sp
         Content::List(_) | Content::Map(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

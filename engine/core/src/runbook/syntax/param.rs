@@ -31,16 +31,16 @@ const TAKEN: [&str; 5] = ["params", "steps", "host", "item", "run"];
 
 impl Drafter<'_, '_> {
     /// The parameters that could be read, and the names of all.
-    pub(super) fn read_params(&mut self, node: &Node) -> (Vec<Param>, Vec<String>) {
+    pub(super) fn read_params(&mut self, node: &Node<'_>) -> (Vec<Param>, Vec<String>) {
         if node.is_null() {
             return (Vec::new(), Vec::new());
         }
         let entries = self.reader.map(node, "params").unwrap_or_default();
         let params = entries.iter().filter_map(|entry| self.read_param(entry)).collect();
-        (params, entries.iter().map(|entry| entry.key.clone()).collect())
+        (params, entries.iter().map(|entry| entry.key.to_string()).collect())
     }
 
-    fn read_param(&mut self, entry: &Entry) -> Option<Param> {
+    fn read_param(&mut self, entry: &Entry<'_>) -> Option<Param> {
         let name = self.read_param_name(entry);
         let mut fields = self.reader.fields(&entry.value, "parameter")?;
         let kind = self.read_kind(&mut fields, entry);
@@ -86,7 +86,7 @@ impl Drafter<'_, '_> {
         Some(param)
     }
 
-    fn read_param_name(&mut self, entry: &Entry) -> Option<ParamName> {
+    fn read_param_name(&mut self, entry: &Entry<'_>) -> Option<ParamName> {
         match ParamName::new(&entry.key) {
             Ok(name) if TAKEN.contains(&name.as_str()) => {
                 let message =
@@ -108,7 +108,7 @@ impl Drafter<'_, '_> {
         }
     }
 
-    fn read_kind(&mut self, fields: &mut Fields<'_>, entry: &Entry) -> Option<ParamKind> {
+    fn read_kind(&mut self, fields: &mut Fields<'_>, entry: &Entry<'_>) -> Option<ParamKind> {
         let node = fields.take("type");
         let choices = fields.take("choices").map(|node| (node, self.read_choices(node)));
         let Some(node) = node else {
@@ -138,7 +138,7 @@ impl Drafter<'_, '_> {
         }
     }
 
-    fn read_choices(&mut self, node: &Node) -> Option<Vec<String>> {
+    fn read_choices(&mut self, node: &Node<'_>) -> Option<Vec<String>> {
         let items = self.reader.list(node, "choices")?;
         let mut choices: Vec<String> = Vec::with_capacity(items.len());
         for item in items {
@@ -155,7 +155,12 @@ impl Drafter<'_, '_> {
         Some(choices)
     }
 
-    fn read_bound<'n>(&mut self, node: &'n Node, what: &str, kind: Option<&ParamKind>) -> Option<(&'n Node, f64)> {
+    fn read_bound<'n>(
+        &mut self,
+        node: &'n Node<'n>,
+        what: &str,
+        kind: Option<&ParamKind>,
+    ) -> Option<(&'n Node<'n>, f64)> {
         let number = match kind? {
             ParamKind::Duration => self.reader.parsed(node, what, FaultCode::BadValue, parse_duration)?.as_secs_f64(),
             #[expect(clippy::cast_precision_loss, reason = "limits beyond 2^53 bytes do not matter")]
@@ -175,11 +180,11 @@ impl Drafter<'_, '_> {
         Some((node, number))
     }
 
-    fn read_pattern(&mut self, node: &Node, kind: Option<&ParamKind>) -> Option<String> {
+    fn read_pattern(&mut self, node: &Node<'_>, kind: Option<&ParamKind>) -> Option<String> {
         let text = self.reader.text(node, "pattern")?;
         if let Err(why) = whole(text) {
             let fault = Fault::at(FaultCode::BadRegex, self.reader.source, node.span, format!("`pattern`: {why}"));
-            self.reader.faults.push(fault);
+            self.reader.push(fault);
             return None;
         }
         match kind? {
@@ -203,7 +208,7 @@ impl Drafter<'_, '_> {
 }
 
 /// Whether a node is a map: for forms that can be short or long.
-pub(super) fn is_map(node: &Node) -> bool {
+pub(super) fn is_map(node: &Node<'_>) -> bool {
     match node.content {
         Content::Map(_) => true,
         Content::Scalar(_) | Content::List(_) => false,

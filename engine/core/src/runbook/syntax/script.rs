@@ -15,21 +15,19 @@ const GO_WORDS: [&str; 32] = [
 
 impl Drafter<'_, '_> {
     /// The text of a script, with no template in it.
-    pub(super) fn script_text(&mut self, node: &Node, what: &str) -> Option<String> {
+    pub(super) fn script_text(&mut self, node: &Node<'_>, what: &str) -> Option<String> {
         let text = self.reader.text(node, what)?;
         if text.trim().is_empty() {
             self.reader.fault(FaultCode::BadValue, node.span, format!("the script of `{what}` is empty"));
             return None;
         }
         let mut at = 0;
-        let mut fine = true;
         while let Some(open) = text.get(at..).and_then(|rest| rest.find("{{")).map(|found| at + found) {
             let inner = text[open + 2..].trim_start();
             at = open + 2;
             if self.is_go_template(inner) {
                 continue;
             }
-            fine = false;
             let span = place_in(node, open, self.reader.source)
                 .map_or(node.span, |span| Span { start: span.start, end: span.start + 2 });
             let name: String = inner.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
@@ -49,7 +47,7 @@ impl Drafter<'_, '_> {
             );
             self.reader.fault_with(FaultCode::TemplateInScript, span, message, hint);
         }
-        fine.then(|| text.to_owned())
+        Some(text.to_owned())
     }
 
     /// Whether what follows a `{{` is meant for a program that the script calls, not for Piton.

@@ -39,7 +39,7 @@ const LATER_ACTIONS: usize = 7;
 pub(super) struct Given(Vec<(&'static str, Span)>);
 
 impl Given {
-    fn take<'n>(&mut self, fields: &mut Fields<'n>, name: &'static str) -> Option<&'n Node> {
+    fn take<'n>(&mut self, fields: &mut Fields<'n>, name: &'static str) -> Option<&'n Node<'n>> {
         let entry = fields.entry(name)?;
         self.0.push((name, entry.key_span));
         Some(&entry.value)
@@ -51,7 +51,7 @@ impl Given {
 }
 
 impl Drafter<'_, '_> {
-    pub(super) fn read_step<'n>(&mut self, node: &'n Node) -> Option<DraftStep<'n>> {
+    pub(super) fn read_step<'n>(&mut self, node: &'n Node<'n>) -> Option<DraftStep<'n>> {
         let mut fields = self.reader.fields(node, "step")?;
         let mut uses = Vec::new();
         let mut given = Given(Vec::new());
@@ -94,7 +94,7 @@ impl Drafter<'_, '_> {
         let no_log = self.read_flag(&mut fields, &mut given, "no_log");
         let tags = fields.take("tags").map(|node| self.read_tags(node)).unwrap_or_default();
 
-        let comes_later = fields.rest().iter().any(|e| LATER[..LATER_ACTIONS].contains(&e.key.as_str()));
+        let comes_later = fields.rest().iter().any(|e| LATER[..LATER_ACTIONS].contains(&&*e.key));
         self.refuse_later(&mut fields, &LATER);
         self.check_one_action(&actions, comes_later, id.as_ref(), first_line);
         if let ([(name, _)], Some(action)) = (actions.as_slice(), &action) {
@@ -164,23 +164,20 @@ impl Drafter<'_, '_> {
 
     /// A modifier that does nothing is a misunderstanding, and better said than kept quiet.
     fn check_fit(&mut self, name: &str, action: &Action, given: &Given) {
-        let scripts = ["unless", "verify", "undo"].iter().any(|script| given.place(script).is_some());
+        let works = matches!(action, Action::Run(_) | Action::Exec(_) | Action::Put(_) | Action::Get(_));
+        let scripts = works && ["unless", "verify", "undo"].iter().any(|script| given.place(script).is_some());
+        let looks = matches!(action, Action::WaitUntil(_));
         for (modifier, place) in &given.0 {
-            let why = match *modifier {
-                "needs" | "when" | "barrier" | "on_failure" | "point_of_no_return" => continue,
-                "hosts" | "become" | "timeout" | "repeat" => !matches!(action, Action::Assert(_) | Action::WaitFor(_)),
-                "unless" | "verify" | "undo" => {
-                    matches!(action, Action::Run(_) | Action::Exec(_) | Action::Put(_) | Action::Get(_))
-                }
-                "retry" => !matches!(action, Action::Assert(_) | Action::WaitFor(_)),
+            let fits = match *modifier {
+                "hosts" | "become" | "timeout" | "repeat" | "retry" => works || looks,
+                "unless" | "verify" | "undo" => works,
                 "outputs" => matches!(action, Action::Run(_) | Action::Exec(_)),
-                "env" | "no_log" => {
-                    matches!(action, Action::Run(_) | Action::Exec(_) | Action::WaitUntil(_)) || scripts
-                }
-                "shell" => matches!(action, Action::Run(_) | Action::WaitUntil(_)) || scripts,
-                _ => continue,
+                "env" | "no_log" => matches!(action, Action::Run(_) | Action::Exec(_)) || looks || scripts,
+                "shell" => matches!(action, Action::Run(_)) || looks || scripts,
+                // `needs`, `when`, `barrier`, `on_failure`, `point_of_no_return`: they are about any step.
+                _ => true,
             };
-            if !why {
+            if !fits {
                 let what = match action {
                     Action::WaitFor(_) => "wait for",
                     Action::WaitUntil(_) => "wait until",
@@ -196,7 +193,7 @@ impl Drafter<'_, '_> {
         given.take(fields, name).and_then(|node| self.reader.boolean(node, name)).unwrap_or_default()
     }
 
-    fn read_shell(&mut self, node: &Node) -> Option<String> {
+    fn read_shell(&mut self, node: &Node<'_>) -> Option<String> {
         let text = self.reader.text(node, "shell")?;
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '+' | '/');
         let place = !text.contains('/') || (text.starts_with('/') && !text.ends_with('/'));
@@ -209,11 +206,11 @@ impl Drafter<'_, '_> {
         Some(text.to_owned())
     }
 
-    pub(super) fn read_script(&mut self, node: &Node, what: &str, shell: &str) -> Option<Script> {
+    pub(super) fn read_script(&mut self, node: &Node<'_>, what: &str, shell: &str) -> Option<Script> {
         Some(Script { text: self.script_text(node, what)?, shell: shell.to_owned() })
     }
 
-    fn read_verify(&mut self, node: &Node, shell: &str) -> Option<Probe> {
+    fn read_verify(&mut self, node: &Node<'_>, shell: &str) -> Option<Probe> {
         if !is_map(node) {
             let script = self.read_script(node, "verify", shell)?;
             return Some(Probe { script, within: Duration::ZERO, every: DEFAULT_EVERY });
@@ -259,7 +256,7 @@ impl Drafter<'_, '_> {
     }
 
     /// A duration that is not zero.
-    pub(super) fn positive(&mut self, node: &Node, what: &str) -> Option<Duration> {
+    pub(super) fn positive(&mut self, node: &Node<'_>, what: &str) -> Option<Duration> {
         let span = self.reader.duration(node, what)?;
         if span.is_zero() {
             self.reader.fault(FaultCode::BadValue, node.span, format!("`{what}` must be more than zero"));
@@ -268,7 +265,7 @@ impl Drafter<'_, '_> {
         Some(span)
     }
 
-    fn read_hosts<'n>(&mut self, node: &'n Node, uses: &mut Vec<Use<'n>>) -> Option<Vec<Template>> {
+    fn read_hosts<'n>(&mut self, node: &'n Node<'n>, uses: &mut Vec<Use<'n>>) -> Option<Vec<Template>> {
         let items = self.reader.one_or_list(node, "hosts")?;
         if items.is_empty() {
             let hint = "leave `hosts` out for the engine's own machine";
@@ -278,7 +275,7 @@ impl Drafter<'_, '_> {
         hosts.into_iter().collect()
     }
 
-    fn read_needs<'n>(&mut self, node: &'n Node) -> Option<Vec<(&'n str, Span)>> {
+    fn read_needs<'n>(&mut self, node: &'n Node<'n>) -> Option<Vec<(&'n str, Span)>> {
         let items = self.reader.one_or_list(node, "needs")?;
         let mut needs: Vec<(&str, Span)> = Vec::with_capacity(items.len());
         for item in items {
@@ -291,7 +288,7 @@ impl Drafter<'_, '_> {
         Some(needs)
     }
 
-    fn read_retry(&mut self, node: &Node) -> Option<Retry> {
+    fn read_retry(&mut self, node: &Node<'_>) -> Option<Retry> {
         let mut retry = Retry {
             times: 0,
             delay: Duration::from_secs(1),
@@ -337,7 +334,7 @@ impl Drafter<'_, '_> {
         Some(retry)
     }
 
-    fn read_retry_on(&mut self, node: &Node) -> Option<RetryOn> {
+    fn read_retry_on(&mut self, node: &Node<'_>) -> Option<RetryOn> {
         match self.reader.text(node, "on")? {
             "timeout" => Some(RetryOn::Timeout),
             "unreachable" => Some(RetryOn::Unreachable),
@@ -356,7 +353,7 @@ impl Drafter<'_, '_> {
                     let fault = Fault::at(FaultCode::BadValue, self.reader.source, node.span, message)
                         .hint("an exit status from 1 to 255, `timeout` or `unreachable`")
                         .did_you_mean(text, ["timeout", "unreachable"]);
-                    self.reader.faults.push(fault);
+                    self.reader.push(fault);
                     None
                 }
             },
@@ -364,7 +361,7 @@ impl Drafter<'_, '_> {
     }
 
     /// The name of a user, as useradd(8) takes it and a little more; never an option.
-    fn read_user(&mut self, node: &Node) -> Option<String> {
+    fn read_user(&mut self, node: &Node<'_>) -> Option<String> {
         let text = self.reader.text(node, "become")?;
         if !is_user_name(text) {
             let hint = "the name of a user, such as `become: root`; templates are not taken here";
@@ -375,7 +372,7 @@ impl Drafter<'_, '_> {
         Some(text.to_owned())
     }
 
-    fn read_env<'n>(&mut self, node: &'n Node, sees: Sees, uses: &mut Vec<Use<'n>>) -> BTreeMap<EnvName, Template> {
+    fn read_env<'n>(&mut self, node: &'n Node<'n>, sees: Sees, uses: &mut Vec<Use<'n>>) -> BTreeMap<EnvName, Template> {
         let mut env = BTreeMap::new();
         for entry in self.reader.map(node, "env").unwrap_or_default() {
             let name = match EnvName::new(&entry.key) {
@@ -393,7 +390,7 @@ impl Drafter<'_, '_> {
         env
     }
 
-    fn read_outputs(&mut self, node: &Node) -> BTreeMap<ParamName, OutputRule> {
+    fn read_outputs(&mut self, node: &Node<'_>) -> BTreeMap<ParamName, OutputRule> {
         let mut outputs = BTreeMap::new();
         for entry in self.reader.map(node, "outputs").unwrap_or_default() {
             let name = match ParamName::new(&entry.key) {
@@ -412,7 +409,7 @@ impl Drafter<'_, '_> {
         outputs
     }
 
-    fn read_output(&mut self, node: &Node) -> Option<OutputRule> {
+    fn read_output(&mut self, node: &Node<'_>) -> Option<OutputRule> {
         let mut fields = self.reader.fields(node, "output")?;
         match fields.take("from") {
             Some(node) => drop(self.reader.word(node, "from", &[("stdout", ())])),
@@ -445,7 +442,7 @@ impl Drafter<'_, '_> {
         Some(regex.or(json).unwrap_or(OutputRule::Text))
     }
 
-    fn read_tags(&mut self, node: &Node) -> Vec<String> {
+    fn read_tags(&mut self, node: &Node<'_>) -> Vec<String> {
         let mut tags = Vec::new();
         for node in self.reader.one_or_list(node, "tags").unwrap_or_default() {
             let Some(text) = self.reader.text(node, "tags") else { continue };

@@ -1,7 +1,5 @@
 //! What jobs print, kept in files.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
-
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -14,6 +12,8 @@ use piton_core::time::Timestamp;
 use piton_runner::clock::Clock;
 use piton_runner::output::{HEAD, JobOutput, OutputSink, Stream};
 use piton_store::{DEFAULT_CAP, Extents, FileOutputs, Keep, OutputReader, StreamEnd, jobs_with_output, prune};
+
+use super::small_disk::Disk;
 
 const SMALL: u64 = 1 << 20;
 
@@ -261,4 +261,70 @@ async fn old_output_goes_first_and_what_is_spared_stays() {
     assert_eq!((pruned.runs, pruned.bytes), (vec![run(3), run(4)], 2 * (1000 + 16)));
     assert_eq!(prune(dir.path(), keep(i64::MAX, 0), &|_| false).unwrap().runs, [run(1), run(5)]);
     assert!(dir.path().join("output/not-a-run").exists());
+}
+
+#[tokio::test]
+async fn a_full_disk_counts_nothing_by_half_and_writing_can_be_tried_again() {
+    let disk = Disk::of("4m");
+    let bytes = stream(3_000_000);
+    for cap in [SMALL, DEFAULT_CAP] {
+        let (sink, _) = outputs(disk.path(), cap);
+        let mut output = sink.open(run(), &job(u32::try_from(cap % 1000).unwrap()), true).await.unwrap();
+        let (mut at, mut refused) = (0, 0);
+        let mut filler = Some(disk.fill(700_000));
+        while at < bytes.len() {
+            let chunk = &bytes[at..bytes.len().min(at + 33_333)];
+            let before = output.position(Stream::Out);
+            assert_eq!(before, at as u64);
+            match output.write(Stream::Out, chunk).await {
+                Ok(()) => at += chunk.len(),
+                Err(error) => {
+                    assert!(error.full, "{error}");
+                    assert_eq!(output.position(Stream::Out), before);
+                    refused += 1;
+                    // The second time there is room.
+                    if refused % 2 == 0 {
+                        std::fs::remove_file(filler.take().expect("full although it is empty")).unwrap();
+                    }
+                }
+            }
+        }
+        assert_eq!(refused, 2, "cap {cap}");
+        assert_eq!(output.finish().await.unwrap().out, extent(&bytes));
+        let again = sink.open(run(), &job(u32::try_from(cap % 1000).unwrap()), true).await.unwrap();
+        assert_eq!(again.position(Stream::Out), bytes.len() as u64);
+        let reader = OutputReader::of(disk.path(), run(), &job(u32::try_from(cap % 1000).unwrap()));
+        let gone = reader.extents(Stream::Out).unwrap().left_out.unwrap_or(0..0);
+        let expected = [&bytes[..gone.start as usize], &bytes[gone.end as usize..]].concat();
+        assert_eq!(whole(&reader, Stream::Out).0, expected);
+        std::fs::remove_dir_all(disk.path().join("output")).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_write_that_nobody_waits_for_any_more_is_counted_or_not_begun() {
+    let dir = tempfile::tempdir().unwrap();
+    let (sink, _) = outputs(dir.path(), DEFAULT_CAP);
+    let mut output = sink.open(run(), &job(1), true).await.unwrap();
+    let bytes = stream(2_000_000);
+    let mut dropped = 0;
+    loop {
+        let at = usize::try_from(output.position(Stream::Out)).unwrap();
+        if at == bytes.len() {
+            break;
+        }
+        let chunk = &bytes[at..bytes.len().min(at + 20_000)];
+        // Polled once and dropped, every other time.
+        let write = output.write(Stream::Out, chunk);
+        if dropped % 2 == 0 {
+            let mut write = write;
+            let once = std::future::poll_fn(|context| std::task::Poll::Ready(write.as_mut().poll(context).is_ready()));
+            once.await;
+        } else {
+            write.await.unwrap();
+        }
+        dropped += 1;
+    }
+    assert_eq!(output.finish().await.unwrap().out, extent(&bytes));
+    assert_eq!(whole(&OutputReader::of(dir.path(), run(), &job(1)), Stream::Out).0, bytes);
 }
