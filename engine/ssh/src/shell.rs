@@ -1,235 +1,200 @@
-//! A warm shell: the wrapper running on a host, asked one thing after another.
+//! One warm shell: requests go in, answers and raw bytes come out.
 
-use std::time::Duration;
+use std::io;
+use std::time::{Duration, Instant};
 
-use piton_core::run::{BootId, Exit, LossCause};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use piton_core::run::BootId;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use crate::channel::{Channel, Unreachable};
-
-/// How long the wrapper may take to begin, through banners and slow profiles.
-const READY_WITHIN: Duration = Duration::from_secs(30);
-
-/// The longest line that the wrapper answers.
-const MAX_LINE: u64 = 64 * 1024;
-
-/// How much output comes back with the answer itself.
-const MAX_INLINE: u64 = 400 * 1024;
-
-/// The connection broke, or what comes over it is not ours.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct Broken(pub(crate) String);
-
-/// What the wrapper answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Answer {
-    /// The job has begun.
-    Started,
-    /// It was claimed before.
-    Exists,
-    /// The host cannot start it.
-    Refused(String),
-    /// It ended.
-    Exited(Ended),
-    /// It goes on.
-    Running,
-    /// Nobody ever claimed it there.
-    Absent { uptime: u64 },
-    /// It began, and its end is not known.
-    Lost(LossCause),
-    /// Nothing of it lives.
-    Dead,
-    /// Something of it cannot be ended.
-    Alive(String),
-    /// What the host is.
-    Pong { uptime: u64, system: String },
-    /// The follower has begun.
-    Following,
-    /// Done.
-    Done,
-}
-
-/// How a job ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Ended {
-    pub(crate) exit: Exit,
-    /// How many bytes it printed on stdout and stderr.
-    pub(crate) printed: [u64; 2],
-    /// The bytes that came with the answer: `$PITON_OUTPUT`, or how many there are if they are too many.
-    pub(crate) outputs: Result<Vec<u8>, u64>,
-    /// All that it printed, if that is little.
-    pub(crate) inline: Option<[Vec<u8>; 2]>,
-}
-
-/// The wrapper running on a host.
+/// A shell on a host that has said hello and waits for requests.
 pub(crate) struct Shell {
-    stdin: Box<dyn tokio::io::AsyncWrite + Send + Sync + Unpin>,
-    stdout: BufReader<Box<dyn tokio::io::AsyncRead + Send + Sync + Unpin>>,
-    stderr: Box<dyn tokio::io::AsyncRead + Send + Sync + Unpin>,
-    held: Box<dyn std::any::Any + Send + Sync>,
-    word: String,
+    /// The host's boot id. It cannot change while the shell lives.
     pub(crate) boot: BootId,
+    uptime: u64,
+    greeted: Instant,
+    mark: String,
+    stdin: Box<dyn AsyncWrite + Send + Sync + Unpin>,
+    pub(crate) stdout: Reader,
+    pub(crate) stderr: Reader,
+    /// What the shell occupies; given back when it is dropped.
+    _held: Box<dyn Send + Sync>,
 }
 
-/// The three streams of a shell that has become a follower.
-pub(crate) struct Streams {
-    pub(crate) out: BufReader<Box<dyn tokio::io::AsyncRead + Send + Sync + Unpin>>,
-    pub(crate) err: BufReader<Box<dyn tokio::io::AsyncRead + Send + Sync + Unpin>>,
-    /// Closing it ends the follower on the host.
-    pub(crate) _stdin: Box<dyn tokio::io::AsyncWrite + Send + Sync + Unpin>,
-    pub(crate) _held: Box<dyn std::any::Any + Send + Sync>,
+/// The three ends of a channel.
+pub(crate) struct Ends {
+    pub(crate) stdin: Box<dyn AsyncWrite + Send + Sync + Unpin>,
+    pub(crate) stdout: Box<dyn AsyncRead + Send + Sync + Unpin>,
+    pub(crate) stderr: Box<dyn AsyncRead + Send + Sync + Unpin>,
+    pub(crate) held: Box<dyn Send + Sync>,
 }
 
 impl Shell {
-    /// Begins the conversation: whatever a profile or banner prints before the first answer is passed over.
-    pub(crate) async fn greet(channel: Channel, boot_file: &str) -> Result<Self, Unreachable> {
-        let Channel { stdin, stdout, stderr, held } = channel;
-        let word = random_word();
-        let stdout = BufReader::with_capacity(64 * 1024, stdout);
-        let mut shell = Self { stdin, stdout, stderr, held, word, boot: BootId(String::new()) };
-        let greeting = format!("{} ! {boot_file}\n", shell.word);
-        let ready = tokio::time::timeout(READY_WITHIN, async {
-            shell.send(&greeting).await?;
-            shell.words().await
+    /// Waits for the shell to say hello, past whatever the login shell prints.
+    pub(crate) async fn greet(ends: Ends, nonce: &str, limit: Duration) -> io::Result<Self> {
+        let mark = format!("@{nonce}");
+        let mut stdout = Reader::new(ends.stdout);
+        let mut stderr = Reader::new(ends.stderr);
+        let told = tokio::time::timeout(limit, async {
+            let found = tokio::join!(stdout.line_with(&mark), stderr.line_with(&mark));
+            found.0.and_then(|line| found.1.map(|_| line))
         });
-        match ready.await {
-            Ok(Ok(words)) => match words.as_slice() {
-                [ready, boot] if ready == "ready" => {
-                    shell.boot = BootId(boot.clone());
-                    Ok(shell)
-                }
-                other => Err(Unreachable::for_now(format!("the shell there answers `{}`", other.join(" ")))),
-            },
-            Ok(Err(broken)) => {
-                let said = shell.complaint().await;
-                Err(Unreachable::for_now(if said.is_empty() { broken.0 } else { format!("{broken}: {said}") }))
+        let line = match told.await {
+            Ok(Ok(line)) => line,
+            Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                let said = [stderr.said.trim(), stdout.said.trim()].join(" ");
+                let said = if said.trim().is_empty() { "nothing".to_owned() } else { format!("`{said}`") };
+                return Err(io::Error::other(format!("the login shell ended and said {said}")));
             }
-            Err(_late) => Err(Unreachable::for_now(format!(
-                "its shell does not begin within {} s: does the login shell ask something, or replace itself?",
-                READY_WITHIN.as_secs()
-            ))),
-        }
-    }
-
-    /// Sends a request; the answer is read with [`Shell::answer`].
-    pub(crate) async fn send(&mut self, text: &str) -> Result<(), Broken> {
-        let sent = async {
-            self.stdin.write_all(text.as_bytes()).await?;
-            self.stdin.flush().await
+            Ok(Err(error)) => return Err(error),
+            Err(_) => {
+                let said = [stderr.said.trim(), stdout.said.trim()].join(" ");
+                return Err(io::Error::other(format!(
+                    "no shell within {} seconds of logging in; so far it said `{said}`",
+                    limit.as_secs()
+                )));
+            }
         };
-        sent.await.map_err(|error| Broken(format!("the connection is gone: {error}")))
-    }
-
-    /// The line that ends a text that is sent; no text can hold it.
-    pub(crate) fn end_of_text(&self) -> &str {
-        &self.word
-    }
-
-    /// Reads the next answer.
-    pub(crate) async fn answer(&mut self) -> Result<Answer, Broken> {
-        let words = self.words().await?;
-        let text = |from: usize| words.get(from..).unwrap_or_default().join(" ");
-        let number = |at: usize| words.get(at).and_then(|w| w.parse::<u64>().ok());
-        let odd = || Broken(format!("the shell there answers `{}`", text(0)));
-        let verb = words.first().map(String::as_str).unwrap_or_default();
-        Ok(match verb {
-            "started" => Answer::Started,
-            "exists" => Answer::Exists,
-            "refused" => Answer::Refused(text(1)),
-            "running" => Answer::Running,
-            "absent" => Answer::Absent { uptime: number(2).unwrap_or(0) },
-            "lost" if words.get(1).is_some_and(|w| w == "rebooted") => Answer::Lost(LossCause::HostRebooted),
-            "lost" => Answer::Lost(LossCause::ProcessGone),
-            "dead" => Answer::Dead,
-            "alive" => Answer::Alive(text(1)),
-            "pong" => Answer::Pong { uptime: number(2).ok_or_else(odd)?, system: text(3) },
-            "following" => Answer::Following,
-            "done" => Answer::Done,
-            "exited" => {
-                let (code, lens) = (number(1), (number(3), number(4), number(5)));
-                let (Some(code), (Some(outputs), Some(out), Some(err))) = (code, lens) else { return Err(odd()) };
-                self.ended(code, [outputs, out, err], &text(6)).await?
-            }
-            _other => return Err(odd()),
+        let hello = Answer::new(&line, &mark);
+        if hello.word() != "hello" {
+            return Err(io::Error::other(format!("the shell on the host said {line:?} instead of hello")));
+        }
+        Ok(Self {
+            boot: BootId(hello.field("boot").to_owned()),
+            uptime: hello.number("uptime"),
+            greeted: Instant::now(),
+            mark,
+            stdin: ends.stdin,
+            stdout,
+            stderr,
+            _held: ends.held,
         })
     }
 
-    async fn ended(&mut self, code: u64, lens: [u64; 3], kind: &str) -> Result<Answer, Broken> {
-        // ksh reports death by a signal as 256 + its number, every other shell as 128 + it.
-        let code = if code > 255 { code.saturating_sub(128) } else { code };
-        let exit = Exit(u8::try_from(code).unwrap_or(u8::MAX));
-        let [outputs, out, err] = lens;
-        let mut inline = None;
-        let outputs = match kind {
-            "inline" => {
-                let outputs = self.exactly(outputs).await?;
-                inline = Some([self.exactly(out).await?, self.exactly(err).await?]);
-                Ok(outputs)
-            }
-            "outputs" => Ok(self.exactly(outputs).await?),
-            _none => Err(outputs),
-        };
-        Ok(Answer::Exited(Ended { exit, printed: [out, err], outputs, inline }))
+    /// How long the host has been up at least, in seconds.
+    pub(crate) fn uptime(&self) -> u64 {
+        self.uptime + self.greeted.elapsed().as_secs()
     }
 
-    /// Reads exactly this many bytes; a host that announces more than it may is not believed.
-    async fn exactly(&mut self, len: u64) -> Result<Vec<u8>, Broken> {
-        if len > MAX_INLINE {
-            return Err(Broken(format!("the shell there wants to send {len} bytes at once")));
-        }
-        let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
-        self.stdout.read_exact(&mut bytes).await.map_err(|error| Broken(format!("the connection is gone: {error}")))?;
-        Ok(bytes)
+    /// Sends a request.
+    pub(crate) async fn ask(&mut self, request: &[u8]) -> io::Result<()> {
+        self.stdin.write_all(request).await?;
+        self.stdin.flush().await
     }
 
-    /// The words of the next line that is an answer.
-    async fn words(&mut self) -> Result<Vec<String>, Broken> {
-        loop {
-            let mut line = Vec::new();
-            let mut limited = (&mut self.stdout).take(MAX_LINE);
-            let read = limited.read_until(b'\n', &mut line).await;
-            if read.map_err(|error| Broken(format!("the connection is gone: {error}")))? == 0 {
-                return Err(Broken("the connection is gone".to_owned()));
-            }
-            let line = String::from_utf8_lossy(&line);
-            let mut words = line.split_whitespace();
-            if words.next() == Some(&self.word) {
-                return Ok(words.map(str::to_owned).collect());
-            }
-        }
+    /// The next answer. Nothing is lost if this is dropped before it is done.
+    pub(crate) async fn answer(&mut self) -> io::Result<Answer> {
+        let line = self.stdout.line_with(&self.mark).await?;
+        Ok(Answer::new(&line, &self.mark))
     }
 
-    /// What the shell complained of, shortened; for messages.
-    async fn complaint(&mut self) -> String {
-        let mut said = vec![0; 2048];
-        let read = tokio::time::timeout(Duration::from_millis(200), self.stderr.read(&mut said)).await;
-        said.truncate(read.ok().and_then(Result::ok).unwrap_or(0));
-        let text = String::from_utf8_lossy(&said);
-        text.split_whitespace().collect::<Vec<_>>().join(" ").chars().filter(|c| !c.is_control()).take(300).collect()
+    /// The next answer on standard error.
+    pub(crate) async fn answer_on_stderr(&mut self) -> io::Result<Answer> {
+        let line = self.stderr.line_with(&self.mark).await?;
+        Ok(Answer::new(&line, &self.mark))
     }
 
-    /// Turns into the two streams that a follower gives, both from their first byte on.
-    pub(crate) async fn into_streams(self) -> Result<Streams, Broken> {
-        let mut err = BufReader::with_capacity(64 * 1024, self.stderr);
-        loop {
-            let mut line = Vec::new();
-            let read = (&mut err).take(MAX_LINE).read_until(b'\n', &mut line).await;
-            if read.map_err(|error| Broken(format!("the connection is gone: {error}")))? == 0 {
-                return Err(Broken("the connection is gone".to_owned()));
-            }
-            if String::from_utf8_lossy(&line).trim_end() == self.word {
-                break;
-            }
-        }
-        Ok(Streams { out: self.stdout, err, _stdin: self.stdin, _held: self.held })
+    /// Whether the shell is there and silent, as one must be that waits for a request.
+    pub(crate) fn is_waiting(&mut self) -> bool {
+        use futures_util::FutureExt as _;
+        self.stdout.ready().is_empty() && self.stdout.fill().now_or_never().is_none()
     }
 }
 
-/// 128 random bits as hex: what a host prints cannot be taken for an answer.
-fn random_word() -> String {
-    use std::hash::{BuildHasher, Hasher};
-    // Each `RandomState` has keys of its own from the system's random numbers.
-    let half = || std::collections::hash_map::RandomState::new().build_hasher().finish();
-    format!("piton{:016x}{:016x}", half(), half())
+/// One answer: a word and what belongs to it.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer(String);
+
+impl Answer {
+    fn new(line: &str, mark: &str) -> Self {
+        Self(line.strip_prefix(mark).unwrap_or(line).trim().to_owned())
+    }
+
+    /// The first word.
+    pub(crate) fn word(&self) -> &str {
+        self.0.split(' ').next().unwrap_or_default()
+    }
+
+    /// All behind the first word.
+    pub(crate) fn rest(&self) -> &str {
+        self.0.split_once(' ').map_or("", |(_, rest)| rest)
+    }
+
+    /// The value of `name=value`; empty if it is not there.
+    pub(crate) fn field(&self, name: &str) -> &str {
+        self.0.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('=')).unwrap_or_default()
+    }
+
+    /// The value of `name=number`; 0 if it is not there.
+    pub(crate) fn number(&self, name: &str) -> u64 {
+        self.field(name).parse().unwrap_or(0)
+    }
+}
+
+/// Reads lines and raw bytes from one stream.
+pub(crate) struct Reader {
+    io: Box<dyn AsyncRead + Send + Sync + Unpin>,
+    buffer: Vec<u8>,
+    at: usize,
+    /// The beginning of what was passed over.
+    said: String,
+}
+
+/// Reads are this large: 1 GiB of output is 8192 of them.
+const CHUNK: usize = 128 * 1024;
+/// So much is kept of what a login shell prints, for the message when it does nothing else.
+const NOISE: usize = 400;
+
+impl Reader {
+    fn new(io: Box<dyn AsyncRead + Send + Sync + Unpin>) -> Self {
+        Self { io, buffer: Vec::new(), at: 0, said: String::new() }
+    }
+
+    /// What has come and was not taken.
+    pub(crate) fn ready(&self) -> &[u8] {
+        self.buffer.get(self.at..).unwrap_or_default()
+    }
+
+    /// Takes bytes that are ready.
+    pub(crate) fn take(&mut self, count: usize) {
+        self.at = (self.at + count).min(self.buffer.len());
+    }
+
+    /// Waits for more; 0 means that there is no more. Nothing is lost if this is dropped before it is done.
+    pub(crate) async fn fill(&mut self) -> io::Result<usize> {
+        if self.at == self.buffer.len() {
+            self.buffer.clear();
+            self.at = 0;
+        } else if self.at > CHUNK {
+            self.buffer.drain(..self.at);
+            self.at = 0;
+        }
+        self.buffer.reserve(CHUNK);
+        self.io.read_buf(&mut self.buffer).await
+    }
+
+    /// The next line that holds `mark`, from there on. What stands before it is passed over.
+    async fn line_with(&mut self, mark: &str) -> io::Result<String> {
+        loop {
+            while let Some(end) = self.ready().iter().position(|byte| *byte == b'\n') {
+                let line = String::from_utf8_lossy(&self.ready()[..end]).into_owned();
+                self.take(end + 1);
+                if let Some(begin) = line.find(mark) {
+                    return Ok(line[begin..].to_owned());
+                }
+                self.pass_over(&line);
+            }
+            if self.fill().await? == 0 {
+                let line = String::from_utf8_lossy(self.ready()).into_owned();
+                self.pass_over(&line);
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+    }
+
+    fn pass_over(&mut self, line: &str) {
+        if self.said.len() < NOISE && !line.trim().is_empty() {
+            self.said.extend(line.trim().chars().take(NOISE));
+            self.said.push(' ');
+        }
+    }
 }

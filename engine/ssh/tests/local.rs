@@ -61,7 +61,7 @@ async fn a_job_has_what_is_promised_and_its_outputs_come_back() {
         let hosts = hosts(sh, dir.path());
         let script = "echo out; echo err >&2; echo a=1 >>\"$PITON_OUTPUT\"; pwd; echo $PITON_WORK; umask; \
                       echo $PITON_RUN $PITON_TASK $PITON_ATTEMPT $PITON_HOST $PITON_JOB; cat; \
-                      grep SigIgn /proc/self/status; ps -o sid= -p $$ | tr -d ' '; echo $$";
+                      grep SigIgn /proc/self/status; cut -d' ' -f6 /proc/$$/stat; echo $$";
         let run = run_id();
         let job = job(run, &host("local"), "a", script);
         let mut kept = Kept::default();

@@ -3,9 +3,9 @@
 p_find "$1" "$2"
 p_say follow
 p_say follow >&2
-tail -s 0.2 -c "+$(($3 + 1))" -f "$p_dir/$2.out" 2>/dev/null &
+tail -c "+$(($3 + 1))" -f "$p_dir/$2.out" 2>/dev/null &
 p_tail_out=$!
-tail -s 0.2 -c "+$(($4 + 1))" -f "$p_dir/$2.err" >&2 2>/dev/null &
+tail -c "+$(($4 + 1))" -f "$p_dir/$2.err" >&2 2>/dev/null &
 p_tail_err=$!
 IFS= read -r p_line
 p_told=$?
