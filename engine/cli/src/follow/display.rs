@@ -89,13 +89,9 @@ impl Display {
     fn place(&mut self) -> ProgressBar {
         let screen = &self.screen;
         let whole = self.whole.get_or_insert_with(|| screen.add(bar()));
-        let mut shown = self.rows.values().filter(|r| r.bar.is_some()).count();
-        for row in self.rows.values_mut().filter(|r| r.bar.is_none()) {
-            if shown == ROWS {
-                break;
-            }
+        let shown = self.rows.values().filter(|r| r.bar.is_some()).count();
+        for row in self.rows.values_mut().filter(|r| r.bar.is_none()).take(ROWS.saturating_sub(shown)) {
             row.bar = Some(screen.insert_before(whole, bar()));
-            shown += 1;
         }
         whole.clone()
     }

@@ -1,6 +1,7 @@
 //! `piton engine`.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use piton_core::ids::RunId;
@@ -151,7 +152,7 @@ pub(crate) async fn adopt(store: &Store, id: RunId) -> Result<Driver, Failure> {
     }
     let json = store.journal.plan(id).await?;
     let plan = piton_core::plan::Plan::from_json(&json).map_err(|detail| DriveError::Plan { run: id, detail })?;
-    let ports = parts::ports(store, &plan, Blind::new());
+    let ports = parts::ports(store, &plan, Arc::new(Blind));
     Ok(Driver::adopt(ports, id, &parts::owner()?).await?)
 }
 

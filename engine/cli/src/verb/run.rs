@@ -1,7 +1,5 @@
 //! `piton run`.
 
-use std::sync::Arc;
-
 use piton_core::ids::RunId;
 use piton_runner::Driver;
 use piton_runner::journal::Filter;
@@ -108,11 +106,4 @@ impl piton_runner::observer::Observer for Blind {
     }
 
     fn printed(&self, _job: &piton_core::ids::JobId, _stream: piton_runner::output::Stream, _bytes: &[u8]) {}
-}
-
-impl Blind {
-    /// As the port wants it.
-    pub(crate) fn new() -> Arc<dyn piton_runner::observer::Observer> {
-        Arc::new(Self)
-    }
 }

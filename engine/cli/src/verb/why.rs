@@ -214,10 +214,8 @@ async fn events(store: &Store, run: &Run, chain: &[Link]) -> Result<BTreeMap<Tas
         let full = page.len() == PAGE;
         for recorded in page {
             next = recorded.seq + 1;
-            let about = match &recorded.event {
-                Event::WordTaken { word, .. } => said_about(word),
-                other => task_of(other),
-            };
+            let said = if let Event::WordTaken { word, .. } = &recorded.event { said_about(word) } else { None };
+            let about = said.or_else(|| task_of(&recorded.event));
             if let Some(task) = about.filter(|task| wanted.contains(task)).cloned() {
                 found.entry(task).or_default().push(recorded);
             }
