@@ -134,9 +134,9 @@ impl Place {
         let text = text.replace(&format!("@{machine}"), "@MACHINE");
         let engine = Regex::new(&format!(r"{}:\d+:[0-9a-f]{{8}}", regex::escape(&machine))).unwrap();
         let text = engine.replace_all(&text, "ENGINE").into_owned();
-        patterns.iter().fold(text, |text, (pattern, word)| {
-            Regex::new(pattern).unwrap().replace_all(&text, *word).into_owned()
-        })
+        patterns
+            .iter()
+            .fold(text, |text, (pattern, word)| Regex::new(pattern).unwrap().replace_all(&text, *word).into_owned())
     }
 
     /// What `piton` did, steadied, for snapshots.

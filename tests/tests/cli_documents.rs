@@ -117,7 +117,8 @@ fn bad_parameters_are_refused_all_at_once() {
 fn a_value_can_come_from_a_file() {
     let place = project();
     place.write("note.txt", "from a file\n");
-    let params = |word: &str| place.piton(&["plan", "copy", word, "--json"]).json()[0]["plan"]["params"]["note"].clone();
+    let params =
+        |word: &str| place.piton(&["plan", "copy", word, "--json"]).json()[0]["plan"]["params"]["note"].clone();
     assert_eq!(params("note=@note.txt"), "from a file");
     assert_eq!(params("note=@@home"), "@home");
     assert_eq!(params("note=a=b"), "a=b");

@@ -150,7 +150,9 @@ fn a_failure_that_the_runbook_goes_on_after_ends_as_failed() {
     let ran = place.piton(&["run", "fails"]);
     assert_eq!(ran.code, 4, "{}", ran.err);
     assert_snapshot!(place.snapshot(&["why", "latest", "after"]), @"");
-    assert!(ran.err.contains("why RUN 'bad[local]'` tells why") || place.steady(&ran.err).contains("why RUN 'bad[local]'`"));
+    assert!(
+        ran.err.contains("why RUN 'bad[local]'` tells why") || place.steady(&ran.err).contains("why RUN 'bad[local]'`")
+    );
 }
 
 #[test]
@@ -187,7 +189,11 @@ fn what_hosts_print_cannot_play_with_the_terminal() {
     let ran = place.piton(&["run", "rude"]);
     assert!(ran.err.contains("rude[local] | ␛]0;owned␇␛[31mred\n"), "{}", ran.err);
     assert!(!ran.err.contains('\x1b'), "{:?}", ran.err);
-    assert_eq!(place.piton(&["logs", "latest", "rude"]).out, "\x1b]0;owned\x07\x1b[31mred\r\n", "a pipe gets the bytes");
+    assert_eq!(
+        place.piton(&["logs", "latest", "rude"]).out,
+        "\x1b]0;owned\x07\x1b[31mred\r\n",
+        "a pipe gets the bytes"
+    );
 }
 
 #[test]
