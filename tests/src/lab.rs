@@ -17,8 +17,8 @@ pub fn root() -> PathBuf {
 /// The binary that was built along with the test that asks.
 pub fn piton() -> PathBuf {
     let here = std::env::current_exe().unwrap();
-    let binary = here.ancestors().nth(2).unwrap().join("piton");
-    assert!(binary.exists(), "{} is not there: cargo build -p piton-cli", binary.display());
+    let binary = here.ancestors().nth(2).unwrap().join("piton-under-test");
+    assert!(binary.exists(), "{} is not there: cargo build -p piton-tests", binary.display());
     binary
 }
 
