@@ -1,4 +1,4 @@
 //! End-to-end tests of Piton.
 
-pub mod lab;
 pub mod cli;
+pub mod lab;
