@@ -47,7 +47,7 @@ async fn main() {
     std::fs::create_dir_all(&control).expect("a directory");
     let hosts = Hosts::new(
         BTreeMap::from([("h".parse().expect("a host"), sshd.host())]),
-        Options::with_control(control.clone()),
+        Options { control_dir: Some(control.clone()), ..Options::default() },
     );
     let session = Arc::new(sshd.session(&control).await);
     let mut number = 0;

@@ -14,6 +14,7 @@ use piton_runner::transport::{JobEnd, JobSpec, Launch, MAX_OUTPUTS, News};
 use tokio::time::Instant;
 
 use crate::connect::{ConnectError, Hope};
+use crate::files::index;
 use crate::pool::Pool;
 use crate::script;
 use crate::shell::{Answer, Reader, Shell};
@@ -109,7 +110,7 @@ impl From<OutputError> for Broken {
 
 impl Carry<'_> {
     /// A shell on the host, however long that takes, within the limit.
-    async fn reach(&mut self) -> Result<Shell, JobEnd> {
+    async fn reach(&mut self) -> Result<Box<Shell>, JobEnd> {
         loop {
             let error = match self.pool.shell().await {
                 Ok(shell) => return Ok(shell),
@@ -161,7 +162,7 @@ impl Carry<'_> {
     }
 
     /// Launches the job or looks for it, and follows it to its end.
-    async fn talk(&mut self, mut shell: Shell) -> Result<JobEnd, Broken> {
+    async fn talk(&mut self, mut shell: Box<Shell>) -> Result<JobEnd, Broken> {
         if self.is_same_boot(&shell) {
             if !self.told.launching {
                 self.told.launching = true;
@@ -267,7 +268,7 @@ impl Carry<'_> {
     }
 
     /// The job has ended: takes the rest of what it wrote.
-    async fn collect(&mut self, mut shell: Shell, answer: &Answer, follower: Follower) -> Result<JobEnd, Broken> {
+    async fn collect(&mut self, mut shell: Box<Shell>, answer: &Answer, follower: Follower) -> Result<JobEnd, Broken> {
         let lengths = [(Stream::Out, answer.number("out")), (Stream::Err, answer.number("err"))];
         let outputs_len = answer.number("outputs");
         let inline = answer.field("inline") == "1";
@@ -295,7 +296,7 @@ impl Carry<'_> {
         Ok(self.exited(shell, code, outputs, outputs_len))
     }
 
-    fn exited(&self, shell: Shell, code: u64, outputs: Vec<u8>, len: u64) -> JobEnd {
+    fn exited(&self, shell: Box<Shell>, code: u64, outputs: Vec<u8>, len: u64) -> JobEnd {
         let outputs = if len > MAX_OUTPUTS as u64 {
             Err(format!("it wrote {len} bytes to $PITON_OUTPUT; {MAX_OUTPUTS} is the most"))
         } else {
@@ -411,13 +412,13 @@ const STALL: Duration = Duration::from_secs(2);
 enum Follower {
     Off,
     Later(Pin<Box<tokio::time::Sleep>>),
-    Opening(Pin<Box<dyn Future<Output = Result<Shell, ConnectError>> + Send>>),
-    On(Shell),
+    Opening(Pin<Box<dyn Future<Output = Result<Box<Shell>, ConnectError>> + Send>>),
+    On(Box<Shell>),
 }
 
 enum Step {
     Due,
-    Opened(Result<Shell, ConnectError>),
+    Opened(Result<Box<Shell>, ConnectError>),
     Came(Stream),
     Broke,
 }
@@ -482,10 +483,6 @@ async fn take_exactly(reader: &mut Reader, len: u64, mut sink: impl FnMut(&[u8])
         left -= here;
     }
     Ok(())
-}
-
-fn index(count: u64) -> usize {
-    usize::try_from(count).unwrap_or(usize::MAX)
 }
 
 fn count(index: usize) -> u64 {

@@ -160,9 +160,8 @@ impl Destination {
         }
         let hopeless = ["Permission denied", "Too many authentication failures", "Bad configuration option"];
         let hopeless = hopeless.iter().chain(&["Bad owner or permissions", "No such file", "terminating, "]);
-        let hope = if matches!(error, openssh::Error::Connect(e) if e.kind() == io::ErrorKind::NotFound) {
-            Hope::None
-        } else if hopeless.into_iter().any(|text| said.contains(text)) {
+        let no_ssh = matches!(error, openssh::Error::Connect(e) if e.kind() == io::ErrorKind::NotFound);
+        let hope = if no_ssh || hopeless.into_iter().any(|text| said.contains(text)) {
             Hope::None
         } else if said.contains("Could not resolve hostname") {
             Hope::Little
@@ -189,9 +188,11 @@ fn control_dir(options: &Options) -> io::Result<PathBuf> {
     let uid = std::fs::metadata("/proc/self")?.uid();
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(|dir| Path::new(&dir).join("piton"));
     let usual = [runtime, Some(PathBuf::from(format!("/tmp/piton-ssh-{uid}")))];
-    let candidates = options.control_dir.clone().map_or_else(|| usual.to_vec(), |dir| vec![Some(dir)]);
+    if let Some(root) = &options.control_dir {
+        return own(root, uid);
+    }
     let mut why = io::Error::other("none is set");
-    for root in candidates.into_iter().flatten() {
+    for root in usual.into_iter().flatten() {
         match private(&root, uid).and_then(|()| own(&root, uid)) {
             Ok(dir) if dir.as_os_str().len() <= LONGEST_DIR => return Ok(dir),
             Ok(dir) => why = io::Error::other(format!("{} is longer than {LONGEST_DIR} bytes", dir.display())),

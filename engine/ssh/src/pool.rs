@@ -46,7 +46,7 @@ pub(crate) struct Pool {
     pub(crate) host: HostName,
     pub(crate) common: Arc<Common>,
     way: Way,
-    idle: Mutex<Vec<(Shell, Instant)>>,
+    idle: Mutex<Vec<(Box<Shell>, Instant)>>,
     links: Mutex<Vec<Arc<Link>>>,
     /// Channels that a connection to this host takes, as far as we know.
     channels: AtomicUsize,
@@ -124,7 +124,7 @@ impl Pool {
     }
 
     /// A warm shell: one that waits, or a new one on a connection that has a channel free, or on a new connection.
-    pub(crate) async fn shell(&self) -> Result<Shell, ConnectError> {
+    pub(crate) async fn shell(&self) -> Result<Box<Shell>, ConnectError> {
         match &self.way {
             Way::Nowhere(error) => Err(error.clone()),
             Way::Local => match self.waiting() {
@@ -159,12 +159,12 @@ impl Pool {
     }
 
     /// Takes a shell back that waits for requests.
-    pub(crate) fn give(&self, shell: Shell) {
+    pub(crate) fn give(&self, shell: Box<Shell>) {
         lock(&self.idle).push((shell, Instant::now()));
         self.freed.notify_one();
     }
 
-    fn waiting(&self) -> Option<Shell> {
+    fn waiting(&self) -> Option<Box<Shell>> {
         loop {
             let (mut shell, _) = lock(&self.idle).pop()?;
             if shell.is_waiting() {
@@ -217,7 +217,7 @@ impl Pool {
         Ok(())
     }
 
-    async fn open(&self, slot: Slot) -> Result<Shell, OpenError> {
+    async fn open(&self, slot: Slot) -> Result<Box<Shell>, OpenError> {
         let nonce = nonce();
         let command = script::command(&self.common.options, &nonce);
         let link = Arc::clone(&slot.link);
@@ -264,7 +264,7 @@ impl Pool {
 
     /// A shell on the engine's own machine, in a session of its own: Ctrl-C does not reach it, and it stays if the
     /// engine is killed.
-    async fn spawn(&self) -> Result<Shell, ConnectError> {
+    async fn spawn(&self) -> Result<Box<Shell>, ConnectError> {
         let nonce = nonce();
         let command = script::command(&self.common.options, &nonce);
         let failed = |error: std::io::Error| ConnectError {

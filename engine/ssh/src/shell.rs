@@ -30,7 +30,7 @@ pub(crate) struct Ends {
 
 impl Shell {
     /// Waits for the shell to say hello, past whatever the login shell prints.
-    pub(crate) async fn greet(ends: Ends, nonce: &str, limit: Duration) -> io::Result<Self> {
+    pub(crate) async fn greet(ends: Ends, nonce: &str, limit: Duration) -> io::Result<Box<Self>> {
         let mark = format!("@{nonce}");
         let mut stdout = Reader::new(ends.stdout);
         let mut stderr = Reader::new(ends.stderr);
@@ -58,7 +58,7 @@ impl Shell {
         if hello.word() != "hello" {
             return Err(io::Error::other(format!("the shell on the host said {line:?} instead of hello")));
         }
-        Ok(Self {
+        Ok(Box::new(Self {
             boot: BootId(hello.field("boot").to_owned()),
             uptime: hello.number("uptime"),
             greeted: Instant::now(),
@@ -67,7 +67,7 @@ impl Shell {
             stdout,
             stderr,
             _held: ends.held,
-        })
+        }))
     }
 
     /// How long the host has been up at least, in seconds.
@@ -170,6 +170,11 @@ impl Reader {
         }
         self.buffer.reserve(CHUNK);
         self.io.read_buf(&mut self.buffer).await
+    }
+
+    /// The next line, without its end.
+    pub(crate) async fn line(&mut self) -> io::Result<String> {
+        self.line_with("").await
     }
 
     /// The next line that holds `mark`, from there on. What stands before it is passed over.

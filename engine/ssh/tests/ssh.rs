@@ -1,0 +1,279 @@
+//! Jobs over a real sshd on a loopback port: login shells, refused channels, killed connections, changed keys.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::{Kept, Noted, exit_of, host, job, run_id, until};
+use piton_core::ids::HostName;
+use piton_core::run::{LossCause, Refusal};
+use piton_runner::observer::Notice;
+use piton_runner::transport::{JobEnd, Launch, Transport as _};
+use piton_ssh::{Hosts, Options};
+use piton_testkit::sshd::Sshd;
+
+fn options(sshd: &Sshd) -> Options {
+    let base = Some(sshd.path("jobs").to_str().unwrap().to_owned());
+    Options { control_dir: Some(sshd.dir().to_owned()), base, ..Options::default() }
+}
+
+fn hosts(sshd: &Sshd, options: Options) -> Hosts {
+    Hosts::new(BTreeMap::from([(h(), sshd.host())]), options)
+}
+
+fn h() -> HostName {
+    host("hv1")
+}
+
+async fn run(hosts: &Hosts, step: &str, script: &str) -> (JobEnd, Kept) {
+    let mut kept = Kept::default();
+    let end = hosts.carry(&job(run_id(), &h(), step, script), Launch::Fresh, &mut kept, &Noted::default()).await;
+    (end, kept)
+}
+
+#[tokio::test]
+async fn many_jobs_at_once_on_a_server_that_allows_few_sessions() {
+    for sessions in [1, 2, 10] {
+        let sshd = Sshd::with(&format!("MaxSessions {sessions}"));
+        let hosts = Arc::new(hosts(&sshd, options(&sshd)));
+        let mut going = tokio::task::JoinSet::new();
+        for n in 0..30 {
+            let hosts = Arc::clone(&hosts);
+            going.spawn(async move {
+                let script = if n % 10 == 0 { "echo a; sleep 1; echo b" } else { "echo a; echo b" };
+                run(&hosts, "a", script).await
+            });
+        }
+        while let Some(done) = going.join_next().await {
+            let (end, kept) = done.unwrap();
+            assert_eq!(exit_of(&end), 0, "{sessions}");
+            assert_eq!(kept.out(), "a\nb\n", "{sessions}");
+        }
+    }
+}
+
+/// A login shell as an account may have it: a banner, rc noise without a newline at its end, then the shell itself.
+fn login_shell(sshd: &Sshd, shell: &str) -> String {
+    let path = sshd.path("login");
+    let text = format!(
+        "#!/bin/sh\necho 'Welcome to @piton!'; printf 'no newline'; echo warning >&2\nexec {shell} -c \"$SSH_ORIGINAL_COMMAND\"\n"
+    );
+    std::fs::write(&path, text).unwrap();
+    std::process::Command::new("chmod").args(["755", path.to_str().unwrap()]).status().unwrap();
+    format!("ForceCommand {}", path.display())
+}
+
+#[tokio::test]
+async fn any_login_shell_and_any_banner_will_do() {
+    for shell in ["dash", "bash", "fish", "tcsh", "csh", "mksh", "ksh"] {
+        let mut sshd = Sshd::start();
+        let line = login_shell(&sshd, shell);
+        sshd.down();
+        let more = Sshd::with(&line);
+        std::fs::create_dir_all(sshd.dir()).unwrap();
+        let hosts = hosts(&more, options(&more));
+        let (end, kept) = run(&hosts, "a", "echo out; echo err >&2; exit 5").await;
+        assert_eq!(exit_of(&end), 5, "{shell}");
+        assert_eq!((kept.out().as_str(), kept.err().as_str()), ("out\n", "err\n"), "{shell}");
+    }
+}
+
+#[tokio::test]
+async fn an_account_without_a_shell_is_said_to_have_none() {
+    let sshd = Sshd::with("ForceCommand echo This account is currently not available.");
+    let hosts = hosts(&sshd, Options { connect_limit: Duration::from_secs(1), ..options(&sshd) });
+    let (end, _) = run(&hosts, "a", "true").await;
+    let JobEnd::Refused(Refusal::Unreachable(why)) = end else { panic!("{end:?}") };
+    assert!(why.contains("there is no shell") && why.contains("not available"), "{why}");
+}
+
+#[tokio::test]
+async fn an_unknown_and_a_changed_host_key_are_refused_at_once_with_what_to_do() {
+    let mut sshd = Sshd::start();
+    let known = std::fs::read_to_string(sshd.path("known_hosts")).unwrap();
+    std::fs::write(sshd.path("known_hosts"), "").unwrap();
+    let one = hosts(&sshd, options(&sshd));
+    let (end, _) = run(&one, "a", "true").await;
+    let JobEnd::Refused(Refusal::Unreachable(why)) = end else { panic!("{end:?}") };
+    assert!(why.starts_with("the host key of hv1 (127.0.0.1) is not in ") && why.contains("ssh-keyscan -p"), "{why}");
+    std::fs::write(sshd.path("known_hosts"), known).unwrap();
+    sshd.change_host_key();
+    let two = hosts(&sshd, options(&sshd));
+    let (end, _) = run(&two, "a", "true").await;
+    let JobEnd::Refused(Refusal::Unreachable(why)) = end else { panic!("{end:?}") };
+    let remove = format!("ssh-keygen -R '[127.0.0.1]:{}' -f {}", sshd.port(), sshd.path("known_hosts").display());
+    assert!(why.contains("is not the one in") && why.contains(&remove), "{why}");
+}
+
+#[tokio::test]
+async fn who_is_not_let_in_hears_it_at_once() {
+    let sshd = Sshd::start();
+    std::fs::write(sshd.path("authorized_keys"), "").unwrap();
+    let (end, _) = run(&hosts(&sshd, options(&sshd)), "a", "true").await;
+    let JobEnd::Refused(Refusal::Unreachable(why)) = end else { panic!("{end:?}") };
+    assert!(why.starts_with("hv1 (127.0.0.1) cannot be reached: root@127.0.0.1: Permission denied"), "{why}");
+}
+
+#[tokio::test]
+async fn a_host_that_is_down_is_tried_until_the_limit_and_then_refused() {
+    let mut sshd = Sshd::start();
+    sshd.down();
+    let hosts = hosts(&sshd, Options { connect_limit: Duration::from_secs(1), ..options(&sshd) });
+    let noted = Noted::default();
+    let job = job(run_id(), &h(), "a", "true");
+    let end = hosts.carry(&job, Launch::Fresh, &mut Kept::default(), &noted).await;
+    let JobEnd::Refused(Refusal::Unreachable(why)) = end else { panic!("{end:?}") };
+    assert!(why.contains("Connection refused"), "{why}");
+    assert_eq!(*noted.launches.lock().unwrap(), 0);
+    assert!(matches!(&noted.notices.lock().unwrap()[..], [Notice::Disconnected { .. }]));
+}
+
+#[tokio::test]
+async fn settings_that_ssh_would_take_for_options_never_reach_it() {
+    let sshd = Sshd::start();
+    let changes: [fn(&mut piton_core::inventory::Host); 4] = [
+        |h| h.ssh.address = Some("-oProxyCommand=touch /tmp/piton-proxy".to_owned()),
+        |h| h.ssh.user = Some("-x".to_owned()),
+        |h| h.ssh.jump = Some("good,-oProxyCommand=x".to_owned()),
+        |h| h.ssh.identity = Some("-x".to_owned()),
+    ];
+    for change in changes {
+        let mut there = sshd.host();
+        change(&mut there);
+        let hosts = Hosts::new(BTreeMap::from([(h(), there)]), options(&sshd));
+        let (end, _) = run(&hosts, "a", "true").await;
+        let JobEnd::Refused(Refusal::Unreachable(why)) = end else { panic!("{end:?}") };
+        assert!(why.contains("of hv1 cannot be"), "{why}");
+    }
+    assert!(!Path::new("/tmp/piton-proxy").exists());
+}
+
+/// A job that prints 60 numbered lines, one each 50 ms.
+const LINES: &str =
+    "i=0; while [ $i -lt 60 ]; do echo line $i; echo err $i >&2; i=$((i + 1)); sleep 0.05; done; exit 4";
+
+fn lines(word: &str) -> String {
+    (0..60).map(|i| format!("{word} {i}\n")).collect()
+}
+
+fn kill(pid: u32) {
+    std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
+}
+
+#[tokio::test]
+async fn output_is_complete_and_single_through_killed_connections() {
+    let sshd = Sshd::start();
+    let hosts = hosts(&sshd, options(&sshd));
+    let job = job(run_id(), &h(), "a", LINES);
+    let (mut kept, noted) = (Kept::default(), Noted::default());
+    let end = tokio::join!(hosts.carry(&job, Launch::Fresh, &mut kept, &noted), async {
+        for so_far in [40, 250, 500] {
+            until("some lines have come", || noted.printed.lock().unwrap().len() > so_far).await;
+            for pid in sshd.serving() {
+                kill(pid);
+            }
+        }
+    })
+    .0;
+    assert_eq!(exit_of(&end), 4);
+    assert_eq!(kept.out(), lines("line"));
+    assert_eq!(kept.err(), lines("err"));
+    assert!(noted.notices.lock().unwrap().iter().any(|n| matches!(n, Notice::Connected { .. })));
+    assert_eq!(*noted.launches.lock().unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_goes_away_and_comes_back_is_found_again() {
+    let mut sshd = Sshd::start();
+    let hosts = hosts(&sshd, options(&sshd));
+    let job = job(run_id(), &h(), "a", LINES);
+    let (mut kept, noted) = (Kept::default(), Noted::default());
+    let end = tokio::join!(hosts.carry(&job, Launch::Fresh, &mut kept, &noted), async {
+        until("some lines have come", || noted.printed.lock().unwrap().len() > 40).await;
+        let serving = sshd.serving();
+        sshd.down();
+        serving.into_iter().for_each(kill);
+        until("it was noticed", || !noted.notices.lock().unwrap().is_empty()).await;
+        sshd.up();
+    })
+    .0;
+    assert_eq!(exit_of(&end), 4);
+    assert_eq!(kept.out(), lines("line"));
+    assert_eq!(kept.err(), lines("err"));
+}
+
+#[tokio::test]
+async fn a_server_that_never_comes_back_leaves_the_outcome_unknown() {
+    let mut sshd = Sshd::start();
+    let hosts = hosts(&sshd, Options { lost_limit: Duration::from_secs(1), ..options(&sshd) });
+    let job = job(run_id(), &h(), "a", "echo up; sleep 5");
+    let (mut kept, noted) = (Kept::default(), Noted::default());
+    let end = tokio::join!(hosts.carry(&job, Launch::Fresh, &mut kept, &noted), async {
+        until("it is up", || !noted.printed.lock().unwrap().is_empty()).await;
+        let serving = sshd.serving();
+        sshd.down();
+        serving.into_iter().for_each(kill);
+    })
+    .0;
+    assert!(matches!(end, JobEnd::Lost(LossCause::Unreachable(_))), "{end:?}");
+}
+
+#[tokio::test]
+async fn a_host_that_was_started_anew_has_lost_its_jobs() {
+    let sshd = Sshd::start();
+    let boot = sshd.path("boot_id");
+    std::fs::write(&boot, "first\n").unwrap();
+    let options = Options { boot_id_path: boot.to_str().unwrap().to_owned(), ..options(&sshd) };
+    let hosts = hosts(&sshd, options);
+    let job = job(run_id(), &h(), "a", "echo up; sleep 30");
+    let (mut kept, noted) = (Kept::default(), Noted::default());
+    let (end, stopped) = tokio::join!(hosts.carry(&job, Launch::Fresh, &mut kept, &noted), async {
+        until("it is up", || !noted.printed.lock().unwrap().is_empty()).await;
+        hosts.stop(&job, 0, &Noted::default()).await.unwrap();
+        std::fs::write(&boot, "second\n").unwrap();
+    });
+    let () = stopped;
+    assert_eq!(exit_of(&end), 137);
+    drop(end);
+    // As if the job had still been running when the host went down.
+    let state = sshd.path("jobs").join(job.run.to_string()).join("a@hv1.1.main1.state");
+    let text = std::fs::read_to_string(&state).unwrap();
+    std::fs::write(&state, text.replace("exit 137 end", "            ")).unwrap();
+    let fresh = self::hosts(&sshd, Options { boot_id_path: boot.to_str().unwrap().to_owned(), ..self::options(&sshd) });
+    let end = fresh.carry(&job, Launch::Never { boot: None }, &mut kept, &noted).await;
+    assert_eq!(end, JobEnd::Lost(LossCause::HostRebooted));
+}
+
+#[tokio::test]
+async fn a_full_disk_on_the_host_refuses_the_job_or_lets_it_end_but_never_leaves_it_unknown() {
+    let sshd = Sshd::start();
+    let base = sshd.path("small");
+    std::fs::create_dir(&base).unwrap();
+    let mut mount = std::process::Command::new("mount");
+    assert!(
+        mount.args(["-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs"]).arg(&base).status().unwrap().success(),
+        "this test mounts a tmpfs: it runs as root"
+    );
+    let options = Options { base: Some(base.to_str().unwrap().to_owned()), ..options(&sshd) };
+    let hosts = hosts(&sshd, options);
+    let (end, kept) = run(&hosts, "a", "head -c 1000000 /dev/zero; exit 9").await;
+    assert_eq!(exit_of(&end), 9, "the status has its room from the beginning");
+    assert!(!kept.out.is_empty() && kept.out.len() < 64 * 1024, "what fitted is there: {}", kept.out.len());
+    let (end, _) = run(&hosts, "b", "true").await;
+    std::process::Command::new("umount").arg("-l").arg(&base).status().unwrap();
+    let JobEnd::Refused(Refusal::Refused(why)) = end else { panic!("{end:?}") };
+    assert!(why.contains("cannot write in") || why.contains("No space left"), "{why}");
+}
+
+#[tokio::test]
+async fn ping_tells_what_the_host_is() {
+    let sshd = Sshd::start();
+    let pong = hosts(&sshd, options(&sshd)).ping(&h()).await.unwrap();
+    assert_eq!(pong.boot.0, std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap().trim());
+    assert!(pong.system.starts_with("Linux ") && pong.uptime > 0, "{pong:?}");
+}
