@@ -134,9 +134,11 @@ impl Place {
         let text = text.replace(&format!("@{machine}"), "@MACHINE");
         let engine = Regex::new(&format!(r"{}:\d+:[0-9a-f]{{8}}", regex::escape(&machine))).unwrap();
         let text = engine.replace_all(&text, "ENGINE").into_owned();
-        patterns
+        let steady = patterns
             .iter()
-            .fold(text, |text, (pattern, word)| Regex::new(pattern).unwrap().replace_all(&text, *word).into_owned())
+            .fold(text, |text, (pattern, word)| Regex::new(pattern).unwrap().replace_all(&text, *word).into_owned());
+        // An editor would cut off what stands at the end of lines.
+        steady.lines().map(|line| format!("{}\n", line.trim_end())).collect()
     }
 
     /// What `piton` did, steadied, for snapshots.

@@ -53,14 +53,101 @@ fn a_run_tells_its_id_first_and_then_how_it_goes() {
     let place = place();
     let open = place.write("open", "");
     let open = format!("open={}", open.display());
-    assert_snapshot!(place.snapshot(&["run", "gate", &open]), @"");
-    assert_snapshot!(place.snapshot(&["show", "latest"]), @"");
-    assert_snapshot!(place.snapshot(&["ls"]), @"");
-    assert_snapshot!(place.snapshot(&["verify", "latest"]), @"");
-    assert_snapshot!(place.snapshot(&["why", "latest", "last"]), @"");
-    assert_snapshot!(place.snapshot(&["show", "latest", "--events"]), @"");
-    assert_snapshot!(place.snapshot(&["graph", "latest"]), @"");
-    assert_snapshot!(place.snapshot(&["retry", "latest", "last"]), @"");
+    assert_snapshot!(place.snapshot(&["run", "gate", &open]), @"
+    exit 0
+    --- stdout
+    RUN
+    --- stderr
+    TIME first[local] started
+    TIME first[local] | first
+    TIME first[local] succeeded in SPAN
+    TIME gate[local] started
+    TIME gate[local] | looking for HERE/project/open
+    TIME gate[local] succeeded in SPAN
+    TIME last[local] started
+    TIME last[local] | key is none
+    TIME last[local] succeeded in SPAN
+    TIME tidy[local] started
+    TIME tidy[local] | tidy
+    TIME tidy[local] succeeded in SPAN
+    Run RUN succeeded after SPAN; 4 succeeded.
+    ");
+    assert_snapshot!(place.snapshot(&["show", "latest"]), @"
+    exit 0
+    --- stdout
+    gate  Go through a gate
+    run      RUN
+    state    succeeded, SPAN
+    asked    DATE by ann@MACHINE
+    param    open = HERE/project/open
+
+    TASK          STATE      TRIES      TOOK
+    first[local]  succeeded      1 SPAN
+    gate[local]   succeeded      1 SPAN
+    last[local]   succeeded      1 SPAN
+      | seen=none
+    tidy[local]   succeeded      1 SPAN
+    ");
+    assert_snapshot!(place.snapshot(&["ls"]), @"
+    exit 0
+    --- stdout
+    RUN                         STATE      CREATED                 TOOK  RUNBOOK                   TITLE
+    RUN  succeeded  DATE SPAN  gate                      Go through a gate
+    ");
+    assert_snapshot!(place.snapshot(&["verify", "latest"]), @"
+    exit 0
+    --- stdout
+    ok  RUN  16 events  DIGEST
+    ");
+    assert_snapshot!(place.snapshot(&["why", "latest", "last"]), @"
+    exit 0
+    --- stdout
+    last[local] succeeded: it ran
+      TIME last[local] started
+      TIME last[local] main 1 exited with status 0
+      TIME last[local] succeeded in SPAN
+      It could start because of gate[local] (succeeded).
+    ");
+    assert_snapshot!(place.snapshot(&["show", "latest", "--events"]), @"
+    exit 0
+    --- stdout
+         1  TIME ann@MACHINE asked for gate
+         2  TIME engine ENGINE drives the run
+         3  TIME first[local] started
+         4  TIME first[local] main 1 exited with status 0
+         5  TIME first[local] succeeded in SPAN
+         6  TIME gate[local] started
+         7  TIME gate[local] main 1 exited with status 0
+         8  TIME gate[local] succeeded in SPAN
+         9  TIME last[local] started
+        10  TIME last[local] main 1 exited with status 0
+        11  TIME last[local] succeeded in SPAN
+        12  TIME the steps under `finally` begin
+        13  TIME tidy[local] started
+        14  TIME tidy[local] main 1 exited with status 0
+        15  TIME tidy[local] succeeded in SPAN
+        16  TIME the run succeeded after SPAN
+    ");
+    assert_snapshot!(place.snapshot(&["graph", "latest"]), @r#"
+    exit 0
+    --- stdout
+    flowchart TD
+        s0["first<br/>local: succeeded"]
+        style s0 fill:#b7e4c7
+        s1["gate<br/>local: succeeded"]
+        style s1 fill:#b7e4c7
+        s2["last<br/>local: succeeded"]
+        style s2 fill:#b7e4c7
+        s3(["tidy<br/>local: succeeded"])
+        style s3 fill:#b7e4c7
+        s0 --> s1
+        s1 --> s2
+    "#);
+    assert_snapshot!(place.snapshot(&["retry", "latest", "last"]), @"
+    exit 1
+    --- stderr
+    error: the run is over: it succeeded
+    ");
     let id = place.piton(&["ls", "--json"]).json()[0]["run"].as_str().unwrap().to_owned();
     assert_eq!(place.piton(&["resume", &id]).code, 0, "a run that is over is told as it ended");
     assert_eq!(place.piton(&["watch", &id[..20]]).code, 0);
@@ -70,22 +157,99 @@ fn a_run_tells_its_id_first_and_then_how_it_goes() {
 fn a_parked_run_says_what_a_person_can_do() {
     let place = place();
     let (ran, open) = parked(&place);
-    assert_snapshot!(place.steady(&ran.err), @"");
-    assert_snapshot!(place.snapshot(&["show", "latest"]), @"");
-    assert_snapshot!(place.snapshot(&["why", "latest", "last"]), @"");
-    assert_snapshot!(place.snapshot(&["why", "latest", "tidy"]), @"");
+    assert_snapshot!(place.steady(&ran.err), @"
+    TIME first[local] started
+    TIME first[local] | first
+    TIME first[local] succeeded in SPAN
+    TIME gate[local] started
+    TIME gate[local] | looking for HERE/open
+    TIME gate[local] failed: it exited with status 1
+    TIME gate[local] waits for a decision
+    Run RUN is parked; 1 succeeded, 1 parked, 2 waiting.
+    gate[local] waits for a decision: it exited with status 1
+      piton logs RUN 'gate[local]'                # look at what it printed
+      piton retry RUN 'gate[local]'               # try it again
+      piton resolve RUN 'gate[local]' --why TEXT  # it was done by hand
+      piton skip RUN 'gate[local]' --why TEXT     # go on without it
+      piton undo RUN --why TEXT                   # take back what was done
+      piton cancel RUN                            # stop here; `finally` still runs
+    ");
+    assert_snapshot!(place.snapshot(&["show", "latest"]), @"
+    exit 0
+    --- stdout
+    gate  Go through a gate
+    run      RUN
+    state    parked, SPAN
+    asked    DATE by ann@MACHINE
+    param    open = HERE/open
+
+    TASK          STATE      TRIES      TOOK
+    first[local]  succeeded      1 SPAN
+    gate[local]   parked         1            it exited with status 1
+    last[local]   waiting
+    tidy[local]   waiting
+
+    gate[local] waits for a decision: it exited with status 1
+      piton logs RUN 'gate[local]'                # look at what it printed
+      piton retry RUN 'gate[local]'               # try it again
+      piton resolve RUN 'gate[local]' --why TEXT  # it was done by hand
+      piton skip RUN 'gate[local]' --why TEXT     # go on without it
+      piton undo RUN --why TEXT                   # take back what was done
+      piton cancel RUN                            # stop here; `finally` still runs
+    ");
+    assert_snapshot!(place.snapshot(&["why", "latest", "last"]), @"
+    exit 0
+    --- stdout
+    last[local] waits for gate[local]
+
+    gate[local] waits for a decision: it exited with status 1
+      TIME gate[local] started
+      TIME gate[local] main 1 exited with status 1
+      TIME gate[local] failed: it exited with status 1
+      TIME gate[local] waits for a decision
+      It could start because of first[local] (succeeded).
+    ");
+    assert_snapshot!(place.snapshot(&["why", "latest", "tidy"]), @"
+    exit 0
+    --- stdout
+    tidy[local] waits for the other steps to come to an end: it stands under `finally`
+    ");
 
     std::fs::write(open, "").unwrap();
     let ran = place.piton(&["retry", "latest", "gate", "--watch"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
-    assert_snapshot!(place.snapshot(&["show", "latest"]), @"");
+    assert_snapshot!(place.snapshot(&["show", "latest"]), @"
+    exit 0
+    --- stdout
+    gate  Go through a gate
+    run      RUN
+    state    succeeded, SPAN
+    asked    DATE by ann@MACHINE
+    param    open = HERE/open
+
+    TASK          STATE      TRIES      TOOK
+    first[local]  succeeded      1 SPAN
+    gate[local]   succeeded      2 SPAN
+    last[local]   succeeded      1 SPAN
+      | seen=none
+    tidy[local]   succeeded      1 SPAN
+    ");
 }
 
 #[test]
 fn a_parked_task_can_be_skipped_with_a_reason() {
     let place = place();
     parked(&place);
-    assert_snapshot!(place.snapshot(&["skip", "latest", "gate"]), @"");
+    assert_snapshot!(place.snapshot(&["skip", "latest", "gate"]), @"
+    exit 2
+    --- stderr
+    error: the following required arguments were not provided:
+      --why <TEXT>
+
+    Usage: piton skip --why <TEXT> <RUN> <TASK>
+
+    For more information, try '--help'.
+    ");
     assert_eq!(place.piton(&["skip", "latest", "gate", "--why", "  "]).code, 2);
     let ran = place.piton(&["skip", "latest", "gate[local]", "--why", "not needed", "--watch"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
@@ -110,7 +274,21 @@ fn a_run_can_be_undone_and_the_undo_can_park() {
     let (_, open) = parked(&place);
     let ran = place.piton(&["undo", "latest", "--why", "wrong gate", "--watch"]);
     assert_eq!(ran.code, 5, "{}", ran.err);
-    assert_snapshot!(place.steady(&ran.err), @"");
+    assert_snapshot!(place.steady(&ran.err), @"
+    undo: taken up; `piton watch RUN` follows the run
+    TIME engine ENGINE took the run over
+    TIME ann@MACHINE says undo (wrong gate)
+    TIME what was done is being taken back
+    TIME gate[local] undo started
+    TIME gate[local] waits for a decision: its undo failed: it exited with status 1
+    Run RUN is parked; 1 succeeded, 1 parked, 2 waiting.
+    gate[local] waits for a decision: its undo failed: it exited with status 1
+      piton logs RUN 'gate[local]'                # look at what it printed
+      piton retry RUN 'gate[local]'               # try to take it back again
+      piton resolve RUN 'gate[local]' --why TEXT  # it was taken back by hand
+      piton skip RUN 'gate[local]' --why TEXT     # leave it as it is
+      piton cancel RUN                            # stop here; `finally` still runs
+    ");
     std::fs::write(open.with_extension("undo"), "").unwrap();
     let ran = place.piton(&["retry", "latest", "gate", "--watch"]);
     assert_eq!(ran.code, 4, "{}", ran.err);
@@ -131,13 +309,46 @@ fn a_run_can_be_cancelled() {
 fn what_makes_no_sense_is_refused_and_said() {
     let place = place();
     parked(&place);
-    assert_snapshot!(place.snapshot(&["retry", "latest", "last"]), @"");
-    assert_snapshot!(place.snapshot(&["retry", "latest", "nothing"]), @"");
-    assert_snapshot!(place.snapshot(&["retry", "latest", "gate[hv1]"]), @"");
-    assert_snapshot!(place.snapshot(&["retry", "latest", "Gate!"]), @"");
-    assert_snapshot!(place.snapshot(&["show", "ZZZ"]), @"");
-    assert_snapshot!(place.snapshot(&["show", "not-an-id"]), @"");
-    assert_snapshot!(place.snapshot(&["resolve", "latest", "gate", "--why", "x", "--output", "key"]), @"");
+    assert_snapshot!(place.snapshot(&["retry", "latest", "last"]), @"
+    exit 1
+    --- stderr
+    error: retry last[local] is refused: last[local] does not wait for a decision: it is waiting
+    ");
+    assert_snapshot!(place.snapshot(&["retry", "latest", "nothing"]), @"
+    exit 2
+    --- stderr
+    error: run RUN has no task nothing
+    hint: `piton show RUN` lists its tasks
+    ");
+    assert_snapshot!(place.snapshot(&["retry", "latest", "gate[hv1]"]), @"
+    exit 2
+    --- stderr
+    error: run RUN has no task gate[hv1]
+    hint: step gate has gate[local]
+    ");
+    assert_snapshot!(place.snapshot(&["retry", "latest", "Gate!"]), @"
+    exit 2
+    --- stderr
+    error: `Gate!` is not a task: a lower-case letter, then lower-case letters, digits, `-` or `_`, 64 at most
+    hint: `piton show RUN` lists the tasks
+    ");
+    assert_snapshot!(place.snapshot(&["show", "ZZZ"]), @"
+    exit 2
+    --- stderr
+    error: there is no run whose id begins with ZZZ
+    hint: `piton ls --all` lists the runs there are
+    ");
+    assert_snapshot!(place.snapshot(&["show", "not-an-id"]), @"
+    exit 2
+    --- stderr
+    error: `not-an-id` is not the id of a run
+    hint: `piton ls --all` lists the runs there are; the first characters of an id are enough
+    ");
+    assert_snapshot!(place.snapshot(&["resolve", "latest", "gate", "--why", "x", "--output", "key"]), @"
+    exit 2
+    --- stderr
+    error: `key` is not of the form KEY=VALUE
+    ");
 }
 
 #[test]
@@ -149,10 +360,20 @@ fn a_failure_that_the_runbook_goes_on_after_ends_as_failed() {
     );
     let ran = place.piton(&["run", "fails"]);
     assert_eq!(ran.code, 4, "{}", ran.err);
-    assert_snapshot!(place.snapshot(&["why", "latest", "after"]), @"");
-    assert!(
-        ran.err.contains("why RUN 'bad[local]'` tells why") || place.steady(&ran.err).contains("why RUN 'bad[local]'`")
-    );
+    assert_snapshot!(place.snapshot(&["why", "latest", "after"]), @"
+    exit 0
+    --- stdout
+    after[local] was skipped: bad[local] failed, which it needs
+      TIME after[local] skipped: bad[local] failed, which it needs
+
+    bad[local] failed: it exited with status 7
+      TIME bad[local] started
+      TIME bad[local] main 1 exited with status 7
+      TIME bad[local] failed: it exited with status 7
+      TIME bad[local] is given up; the run goes on without it
+      It could start because it needs nothing.
+    ");
+    assert!(place.steady(&ran.err).contains("`piton why RUN 'bad[local]'` tells why."), "{}", ran.err);
 }
 
 #[test]
@@ -210,9 +431,26 @@ fn logs_can_be_cut_to_what_is_wanted() {
     assert_eq!(logs(&["talk", "--stream", "err"]), "oops\n");
     assert_eq!(logs(&["talk", "--stream", "out", "--since", "1h"]), "1\n2\n3\n4\n5\n");
     assert_eq!(logs(&["more", "--follow"]), "more\n");
-    assert_snapshot!(logs(&["--tail", "1"]), @"");
-    assert_snapshot!(place.snapshot(&["logs", "latest", "talk", "--attempt", "2"]), @"");
-    assert_snapshot!(place.snapshot(&["logs", "latest", "--since", "yesterday"]), @"");
+    assert_snapshot!(logs(&["--tail", "1"]), @"
+    ==> talk[local]#1.main1 stdout <==
+    5
+
+    ==> talk[local]#1.main1 stderr <==
+    oops
+
+    ==> more[local]#1.main1 stdout <==
+    more
+    ");
+    assert_snapshot!(place.snapshot(&["logs", "latest", "talk", "--attempt", "2"]), @"
+    exit 0
+    --- stderr
+    Nothing was printed there; `piton why RUN talk` tells what happened.
+    ");
+    assert_snapshot!(place.snapshot(&["logs", "latest", "--since", "yesterday"]), @"
+    exit 2
+    --- stderr
+    error: `yesterday` is no time: write 10m (so long ago), 10:02, or DATEZ
+    ");
 }
 
 #[test]
@@ -242,8 +480,16 @@ fn runs_are_listed_with_the_open_ones_first() {
 fn a_dry_run_stores_nothing() {
     let place = place();
     assert_eq!(place.piton(&["run", "gate", "open=/x", "--dry-run"]).code, 0);
-    assert_snapshot!(place.snapshot(&["ls"]), @"");
-    assert_snapshot!(place.snapshot(&["show", "latest"]), @"");
+    assert_snapshot!(place.snapshot(&["ls"]), @"
+    exit 0
+    --- stderr
+    There is no such run.
+    ");
+    assert_snapshot!(place.snapshot(&["show", "latest"]), @"
+    exit 2
+    --- stderr
+    error: there is no run yet
+    ");
 }
 
 #[test]

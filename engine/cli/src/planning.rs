@@ -41,12 +41,17 @@ pub(crate) async fn plan(globals: &Globals, wanted: &Wanted) -> Result<Planned, 
     let given = values(&wanted.params)?;
     let project = project::find(globals.project.as_deref())?;
     let found = project::runbook(project.as_ref(), &wanted.runbook)?;
-    let (runbook, faults) = project::parse(&found.source);
-    let runbook = match runbook {
-        Some(runbook) if faults.is_empty() => runbook,
-        Some(_) | None => return Err(Failure::Faults(faults)),
+    let (runbook, mut faults) = project::parse(&found.source);
+    let hosts = match inventory::load(project.as_ref()).await {
+        Err(Failure::Faults(more)) => {
+            faults.extend(more);
+            None
+        }
+        other => Some(other?),
     };
-    let hosts = inventory::load(project.as_ref()).await?;
+    let (Some(runbook), Some(hosts), true) = (runbook, hosts, faults.is_empty()) else {
+        return Err(Failure::Faults(faults));
+    };
     let plan = build(runbook, &given, &hosts, &found.base, &found.source)?;
     Ok(Planned { plan, project, source: found.source })
 }

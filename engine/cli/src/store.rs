@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use piton_core::ids::RunId;
-use piton_runner::journal::{Filter, Journal, RunSummary};
+use piton_runner::journal::{Filter, Journal, RunStatus, RunSummary};
 
 use crate::cli::Globals;
 use crate::exit::Failure;
+use crate::parts;
 use crate::project::{self, Project};
 
 /// The runs there are.
@@ -83,6 +84,11 @@ impl Store {
             }
         }
     }
+}
+
+/// Whether nobody drives a run that should be driven: it has no engine, or one that is known to be dead.
+pub(crate) fn is_adrift(run: &RunSummary) -> bool {
+    run.status == RunStatus::Running && run.owner.as_deref().is_none_or(parts::is_dead)
 }
 
 /// Where runs are kept.

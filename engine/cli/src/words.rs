@@ -45,11 +45,11 @@ pub(crate) async fn say(
     let (what, _) = said(&word);
     let before = store.journal.summary(run.id).await?;
     let id = store.journal.say(run.id, &parts::speaker(), word, SystemClock.now()).await?;
-    if before.owner.is_none() {
+    let driven = before.owner.as_deref().is_some_and(|owner| !parts::is_dead(owner));
+    if !driven {
         background::engine(store, &[run.id])?;
     }
-    let answer =
-        if wait { listen(store, run.id, id, before.seq, before.owner.is_some()).await? } else { Answer::NotYet };
+    let answer = if wait { listen(store, run.id, id, before.seq, driven).await? } else { Answer::NotYet };
     let refused = match &answer {
         Answer::Refused(why) => Some(why.as_str()),
         Answer::Followed | Answer::NotYet => None,

@@ -14,6 +14,7 @@ use piton_runner::transport::{JobEnd, JobSpec, Launch, MAX_OUTPUTS, News};
 use tokio::time::Instant;
 
 use crate::connect::{ConnectError, Hope};
+use crate::files::index;
 use crate::pool::Pool;
 use crate::script;
 use crate::shell::{Answer, Reader, Shell};
@@ -482,10 +483,6 @@ async fn take_exactly(reader: &mut Reader, len: u64, mut sink: impl FnMut(&[u8])
         left -= here;
     }
     Ok(())
-}
-
-fn index(count: u64) -> usize {
-    usize::try_from(count).unwrap_or(usize::MAX)
 }
 
 fn count(index: usize) -> u64 {

@@ -96,14 +96,12 @@ impl Transport for Hosts {
         }
     }
 
-    async fn put(&self, order: &PutOrder, _news: &dyn News) -> Result<Moved, Refusal> {
-        let _ = order;
-        Err(Refusal::Refused(String::new()))
+    async fn put(&self, order: &PutOrder, news: &dyn News) -> Result<Moved, Refusal> {
+        crate::put::put(&self.pool(&order.host), order, news).await
     }
 
-    async fn get(&self, order: &GetOrder, _news: &dyn News) -> Result<Moved, Refusal> {
-        let _ = order;
-        Err(Refusal::Refused(String::new()))
+    async fn get(&self, order: &GetOrder, news: &dyn News) -> Result<Moved, Refusal> {
+        crate::get::get(&self.pool(&order.host), order, news).await
     }
 
     async fn ping(&self, host: &HostName) -> Result<Pong, Refusal> {

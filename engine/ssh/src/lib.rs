@@ -10,9 +10,12 @@
 
 mod carry;
 mod connect;
+mod files;
+mod get;
 mod hosts;
 mod options;
 mod pool;
+mod put;
 mod script;
 mod shell;
 mod stop;

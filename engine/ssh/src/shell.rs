@@ -172,6 +172,11 @@ impl Reader {
         self.io.read_buf(&mut self.buffer).await
     }
 
+    /// The next line, without its end.
+    pub(crate) async fn line(&mut self) -> io::Result<String> {
+        self.line_with("").await
+    }
+
     /// The next line that holds `mark`, from there on. What stands before it is passed over.
     async fn line_with(&mut self, mark: &str) -> io::Result<String> {
         loop {

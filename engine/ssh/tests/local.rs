@@ -1,5 +1,7 @@
 //! Jobs on the engine's own machine, with each shell that a host may have as its `sh`.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 mod common;
 
 use std::collections::BTreeMap;

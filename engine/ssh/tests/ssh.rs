@@ -1,5 +1,7 @@
 //! Jobs over a real sshd on a loopback port: login shells, refused channels, killed connections, changed keys.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 mod common;
 
 use std::collections::BTreeMap;

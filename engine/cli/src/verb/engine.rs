@@ -18,9 +18,9 @@ use crate::parts;
 use crate::screen::Screen;
 use crate::store::Store;
 
-/// Drive runs without showing them: those named, or all that are open and that nobody drives
+/// Drive runs without showing them
 ///
-/// Ends when there is nothing left to drive; with `--stay` it goes on looking. On SIGTERM it gives its runs back and
+/// Those that are named, or all that are open and that nobody drives. /// Ends when there is nothing left to drive; with `--stay` it goes on looking. On SIGTERM it gives its runs back and
 /// ends: what runs on hosts goes on, and the next engine follows it. `piton` starts this by itself when a run is to go
 /// on in the background.
 #[derive(Debug, clap::Args)]

@@ -24,7 +24,7 @@ use crate::screen::{BOLD, GREEN, RED, Screen};
 use crate::times::took;
 use crate::visible::visible;
 
-/// List the hosts of the inventory, see whether they answer, and what they are
+/// List hosts, see whether they answer, and what they are
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]

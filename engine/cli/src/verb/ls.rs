@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::cli::Globals;
 use crate::exit::{Code, Failure};
 use crate::screen::{BOLD, CYAN, GREEN, Out, RED, Screen, YELLOW};
-use crate::store::Store;
+use crate::store::{Store, is_adrift};
 use crate::times::{Times, iso, took};
 use crate::visible::visible;
 
@@ -123,14 +123,14 @@ impl List {
 
 /// One word for where a run stands.
 pub(crate) fn state(run: &RunSummary) -> &'static str {
-    match (run.status, &run.owner) {
-        (RunStatus::Running, Some(_)) => "running",
-        (RunStatus::Running, None) => "adrift",
-        (RunStatus::Parked, _) => "parked",
-        (RunStatus::Ended(Outcome::Succeeded), _) => "succeeded",
-        (RunStatus::Ended(Outcome::Failed), _) => "failed",
-        (RunStatus::Ended(Outcome::Cancelled), _) => "cancelled",
-        (RunStatus::Ended(Outcome::Undone), _) => "undone",
+    match run.status {
+        RunStatus::Running if is_adrift(run) => "adrift",
+        RunStatus::Running => "running",
+        RunStatus::Parked => "parked",
+        RunStatus::Ended(Outcome::Succeeded) => "succeeded",
+        RunStatus::Ended(Outcome::Failed) => "failed",
+        RunStatus::Ended(Outcome::Cancelled) => "cancelled",
+        RunStatus::Ended(Outcome::Undone) => "undone",
     }
 }
 

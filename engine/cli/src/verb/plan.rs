@@ -17,9 +17,10 @@ use crate::planning::{self, Wanted};
 use crate::screen::{BOLD, CYAN, DIM, Out, Screen};
 use crate::visible::visible_lines;
 
-/// Show what a run would do: the tasks, the commands as they will run on each host, the way back
+/// Show what a run would do, on each host, and the way back
 ///
-/// Nothing is stored and no host is asked.
+/// The tasks in order, the commands as they will run, what is retried, what an undo would do. Nothing is stored and no
+/// host is asked.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]

@@ -18,7 +18,7 @@ use crate::store::Store;
 /// Drive a run that nobody drives, from where it is
 ///
 /// What was finished is not done again, and what runs on hosts is found and followed. A run whose engine died is taken
-/// over when the engine's lease has run out; one that another engine drives is only watched.
+/// over, one that another engine drives is only watched.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The run [default: the newest that is open]

@@ -1,5 +1,7 @@
 //! `piton run`.
 
+use std::collections::BTreeSet;
+
 use piton_core::ids::RunId;
 use piton_runner::Driver;
 use piton_runner::journal::Filter;
@@ -10,7 +12,7 @@ use crate::exit::{Code, Failure, count};
 use crate::foreground::{self, Foreground};
 use crate::planning::{self, Wanted};
 use crate::screen::Screen;
-use crate::store::Store;
+use crate::store::{Store, is_adrift};
 use crate::{background, parts};
 
 /// Run a runbook
@@ -75,17 +77,20 @@ fn tell_id(screen: &Screen, id: RunId, json: &serde_json::Value) -> Result<(), F
 
 /// Runs that a crashed engine left behind are taken up in the background. That must not hold the new run up.
 async fn take_up_others(store: &Store, screen: &Screen) {
-    const SHOWN: usize = 100;
-    let filter = Filter { adrift: true, limit: SHOWN, ..Filter::default() };
+    const LOOKED_AT: usize = 100;
+    let adrift = Filter { adrift: true, limit: LOOKED_AT, ..Filter::default() };
+    let open = Filter { open: true, limit: LOOKED_AT, ..Filter::default() };
     // Nobody asked for this: if it fails, whoever looks after those runs finds out with `piton ls`.
-    let Ok(adrift) = store.journal.list(&filter).await else { return };
-    if adrift.is_empty() {
+    let (Ok(adrift), Ok(open)) = (store.journal.list(&adrift).await, store.journal.list(&open).await) else { return };
+    let all = adrift.iter().chain(open.iter().filter(|run| is_adrift(run)));
+    let ids: BTreeSet<RunId> = all.map(|run| run.id).collect();
+    if ids.is_empty() {
         return;
     }
-    let ids: Vec<RunId> = adrift.iter().map(|run| run.id).collect();
+    let ids: Vec<RunId> = ids.into_iter().collect();
     let some: Vec<String> = ids.iter().take(3).map(RunId::to_string).collect();
     let more = if ids.len() > 3 { ", …" } else { "" };
-    match background::engine(store, &[]) {
+    match background::engine(store, &ids) {
         Ok(_) => screen.note(format_args!(
             "{} that nobody drove taken up in the background: {}{more}",
             count(ids.len(), "run"),

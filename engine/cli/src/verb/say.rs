@@ -50,24 +50,28 @@ fn task(run: Option<&Run>, wanted: &str) -> Result<TaskId, Failure> {
     Ok(run.graph().id(select::task(run, wanted)?).clone())
 }
 
-/// Stop a run: nothing new starts, what runs is stopped, the steps under `finally` still run
+/// Stop a run; the steps under `finally` still run
+///
+/// Nothing new starts, and what runs on hosts is stopped.
 #[derive(Debug, clap::Args)]
 pub(crate) struct CancelArgs {
     #[command(flatten)]
     to: To,
     /// The reason, for the journal
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    why: String,
+    #[arg(long, value_name = "TEXT")]
+    why: Option<String>,
 }
 
 impl CancelArgs {
     pub(crate) async fn run(self, globals: &Globals, screen: &Screen) -> Result<Code, Failure> {
-        let why = self.why;
+        let why = self.why.unwrap_or_default();
         self.to.say(globals, screen, |_| Ok(Word::Cancel { why }), false).await
     }
 }
 
-/// Try a parked task again (or its undo, while the run is being undone)
+/// Try a parked task again
+///
+/// While the run is being undone: try again to take the task back.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RetryArgs {
     #[command(flatten)]
@@ -75,18 +79,20 @@ pub(crate) struct RetryArgs {
     /// The task
     task: String,
     /// The reason, for the journal
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    why: String,
+    #[arg(long, value_name = "TEXT")]
+    why: Option<String>,
 }
 
 impl RetryArgs {
     pub(crate) async fn run(self, globals: &Globals, screen: &Screen) -> Result<Code, Failure> {
-        let (name, why) = (self.task, self.why);
+        let (name, why) = (self.task, self.why.unwrap_or_default());
         self.to.say(globals, screen, |run| Ok(Word::Retry { task: task(run, &name)?, why }), true).await
     }
 }
 
-/// Go on as if a parked task were not there (while the run is being undone: leave it as it is)
+/// Go on as if a parked task were not there
+///
+/// While the run is being undone: leave the task as it is.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SkipArgs {
     #[command(flatten)]
@@ -105,7 +111,9 @@ impl SkipArgs {
     }
 }
 
-/// Say that a parked task was done by hand; its `verify` must pass (while undoing: it was taken back by hand)
+/// Say that a parked task was done by hand; its `verify` must pass
+///
+/// While the run is being undone: say that the task was taken back by hand.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ResolveArgs {
     #[command(flatten)]
@@ -135,7 +143,9 @@ impl ResolveArgs {
     }
 }
 
-/// Take back what a run did, in reverse order, also what may have happened
+/// Take back what a run did, in reverse order
+///
+/// Also what may have happened. Steps without `undo` are passed over.
 #[derive(Debug, clap::Args)]
 pub(crate) struct UndoArgs {
     #[command(flatten)]

@@ -18,7 +18,7 @@ use crate::tell::Teller;
 use crate::times::{Times, iso, took};
 use crate::visible::visible;
 
-/// Show a run: where each task stands, what it put out, what waits for a person and what they can do
+/// Show where each task of a run stands, and what a person can do
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The run

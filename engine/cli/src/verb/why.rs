@@ -16,7 +16,9 @@ use crate::store::Store;
 use crate::tell::{Teller, task_of};
 use crate::visible::visible;
 
-/// Tell why a task is where it is: why it ran, waits, was left out, failed, or is unknown
+/// Tell why a task ran, waits, was skipped, failed, or is unknown
+///
+/// The chain of causes: the facts about the task, then those about the task it waits for or was skipped for, and so on.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The run
