@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use piton_testkit::sshd::Sshd;
 
 type Any<T> = Result<T, Box<dyn std::error::Error>>;
+type Case = fn(&Bench) -> Any<()>;
 
 struct Bench {
     sshd: Sshd,
@@ -23,7 +24,7 @@ fn main() -> Any<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let bench = Bench { sshd: Sshd::start(), piton, runtime };
     let wanted: Vec<String> = std::env::args().skip(1).collect();
-    let cases: [(&str, fn(&Bench) -> Any<()>); 6] = [
+    let cases: [(&str, Case); 6] = [
         ("steps", steps),
         ("single", single),
         ("hosts", hosts),
