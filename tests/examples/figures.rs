@@ -190,19 +190,28 @@ fn hosts(bench: &Bench) -> Any<()> {
 /// 1 GiB of output, against `ssh host cat`; and what it costs in memory, also to read it again.
 fn output(bench: &Bench) -> Any<()> {
     let file = bench.dir().join("gib");
-    timed(Command::new("sh").args(["-c", "yes 'a line of output that is neither short nor long' | head -c 1073741824 > \"$0\""]).arg(&file))?;
+    timed(
+        Command::new("sh")
+            .args(["-c", "yes 'a line of output that is neither short nor long' | head -c 1073741824 > \"$0\""])
+            .arg(&file),
+    )?;
     let project = bench.project(&format!("  - {{ id: s, hosts: h, run: 'cat {}' }}\n", file.display()))?;
     let mut pairs = Vec::new();
     let mut peak = 0;
     for _ in 0..3 {
         let begun = Instant::now();
-        let child = bench.piton(&project, &["-q", "run", "bench"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let child =
+            bench.piton(&project, &["-q", "run", "bench"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         peak = peak.max(peak_of(child)?);
         let ours = begun.elapsed();
         pairs.push((ms(ours), ms(timed(&mut bench.ssh(&["cat", &file.display().to_string()]))?)));
     }
     compare("1 GiB of output", &pairs);
-    println!("throughput against ssh cat: {:.2}; peak memory of the engine {:.1} MiB", 1.0 / median(pairs.iter().map(|(a, b)| a / b).collect()), peak as f64 / 1024.0);
+    println!(
+        "throughput against ssh cat: {:.2}; peak memory of the engine {:.1} MiB",
+        1.0 / median(pairs.iter().map(|(a, b)| a / b).collect()),
+        peak as f64 / 1024.0
+    );
     let reader = bench.piton(&project, &["logs", "latest", "s", "--raw"]).stdout(Stdio::null()).spawn()?;
     println!("`logs` of it: peak memory {:.1} MiB", peak_of(reader)? as f64 / 1024.0);
     Ok(())

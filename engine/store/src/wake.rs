@@ -1,5 +1,5 @@
 //! How a word wakes the engine that drives its run, also in another process: an empty datagram to every socket in
-//! `STATE/wake/`. The word itself is in the inbox; a lost datagram costs at most a second.
+//! `STATE/wake/`. The word itself is in the inbox; a lost datagram costs at most five seconds.
 
 use std::io::ErrorKind;
 use std::os::fd::AsRawFd;
@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::place::make_dir;
 
 /// However quiet it is, the inbox is looked at this often.
-const AT_LATEST: Duration = Duration::from_secs(1);
+const AT_LATEST: Duration = Duration::from_secs(5);
 /// Who begins to wait within this time of a datagram that somebody else took is woken once more at its end.
 const ECHO: Duration = Duration::from_millis(150);
 
@@ -88,7 +88,7 @@ impl Ear {
         }
     }
 
-    /// Returns when the bell rang since the last call, after a second at the latest. The first call returns at once:
+    /// Returns when the bell rang since the last call, after five seconds at the latest. The first call returns at once:
     /// nobody knows what was said before.
     pub(crate) async fn listen(&self) {
         let until = Instant::now() + AT_LATEST;

@@ -1,13 +1,9 @@
 //! Jobs as another user, through a real sudo.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
-
-mod common;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use common::{Kept, Noted, exit_of, host, job, run_id, until};
+use crate::common::{Kept, Noted, exit_of, host, job, run_id, until};
 use piton_core::run::Refusal;
 use piton_runner::transport::{JobEnd, Launch, Transport as _};
 use piton_ssh::{Hosts, Options};
