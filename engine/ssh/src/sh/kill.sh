@@ -33,7 +33,8 @@ living() {
     [ -n "$stat" ] || continue
     set -- ${stat##*"$close"}
     case $1 in Z | X) continue ;; esac
-    if [ -n "$own" ] || [ "$4" = "$ours" ]; then
+    # The leader counts before it has made its session.
+    if [ -n "$own" ] || [ "$4" = "$ours" ] || [ "$pid" = "$ours" ]; then
       case " $found " in *" $pid "*) ;; *) found="$found $pid" ;; esac
     fi
   done

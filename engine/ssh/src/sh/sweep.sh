@@ -19,7 +19,11 @@
         if p_alive "$p_sup" "$p_sup_start" || p_alive "$p_leader" "$p_pid_start" || p_lives "${p_leader:-none}"; then p_living=1; fi
       done
       [ -n "$p_living" ] && continue
-      true >"$p_dir.swept" && rm -rf "$p_dir"
+      true >"$p_dir.swept" || continue
+      while IFS= read -r p_user; do
+        sudo -n -H -u "$p_user" -- sh -c 'for place in /var/tmp /tmp /dev/shm; do rm -rf "$place/piton-$(id -u)/$1"; done' piton "${p_dir##*/}" </dev/null
+      done <"$p_dir/users"
+      rm -rf "$p_dir"
     done
   done
 ) </dev/null >/dev/null 2>&1 &

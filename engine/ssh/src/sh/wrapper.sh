@@ -76,43 +76,42 @@ done;
 
 p_setsid=$(command -v setsid);
 
-# Finds the claim of job $2 of run $1. p_dir: where it is; p_over: the run was cleared here; p_swept: it was swept.
+# Finds the state of job $2 of run $1. p_dir: where it is; p_over: the run was cleared here; p_swept: it was swept.
 p_find() {
   p_dir=; p_over=; p_swept=;
   for p_place in "$p_1" "$p_2" "$p_3" "$p_4"; do
     if [ -e "$p_place/$1.ended" ]; then p_over=1; fi;
     if [ -e "$p_place/$1.swept" ]; then p_swept=1; fi;
-    if [ -e "$p_place/$1/$2.claim" ]; then p_dir=$p_place/$1; return 0; fi;
+    if [ -e "$p_place/$1/$2.state" ]; then p_dir=$p_place/$1; return 0; fi;
   done;
   return 1;
 };
 
-# Claims job $2 of run $1: creates its .claim, which exactly one can do (O_EXCL). p_why says why it could not be done;
-# it is empty if somebody has it already.
+# Claims job $2 of run $1: creates its state with the text $3, which exactly one can do (O_EXCL). The text has its room on
+# the disk from here on. p_why says why it could not be done; it is empty if somebody has it already.
 p_claim() {
   p_why=;
   if [ -z "$p_base" ]; then p_why="no directory to keep jobs in: tried $p_1 $p_2 $p_3 $p_4"; return 1; fi;
   p_dir=$p_base/$1;
   if [ -d "$p_dir/work" ]; then :; else p_why=$(mkdir -p "$p_dir/work" 2>&1) || return 1; fi;
+  p_job=$p_dir/$2; p_made=;
   set -C;
-  if { true >"$p_dir/$2.claim"; } 2>/dev/null; then
+  if { { p_made=1; p_put "$3"; } >"$p_job.state"; } 2>/dev/null; then
     set +C;
-    if [ -e "$p_base/$1.ended" ]; then p_over=1; rm -f "$p_dir/$2.claim"; return 1; fi;
+    if [ -e "$p_base/$1.ended" ]; then p_over=1; rm -f "$p_job.state"; return 1; fi;
     return 0;
   fi;
   set +C;
-  if [ -e "$p_dir/$2.claim" ]; then p_why=; return 1; fi;
-  p_why="cannot create $p_dir/$2.claim: $( { true >"$p_dir/$2.claim"; } 2>&1)"; rm -f "$p_dir/$2.claim";
+  if [ -n "$p_made" ]; then p_no_room; rm -f "$p_job.state"; return 1; fi;
+  if [ -e "$p_job.state" ]; then return 1; fi;
+  p_why="cannot create files in $p_dir: $( { true >"$p_job.state"; } 2>&1)"; rm -f "$p_job.state";
   return 1;
 };
 
-# Gives a claim back: nothing of the job has been started.
-p_refuse() {
-  rm -f "$p_job.claim" "$p_job.script" "$p_job.state" "$p_job.out" "$p_job.err" "$p_job.output";
-  p_say "refused $1";
-};
-p_full() {
-  p_refuse "cannot write in $p_dir ($(df -P "$p_dir" 2>/dev/null | { read -r p_rest; read -r p_a p_b p_c p_d p_e p_f; echo "$p_e used of $p_f"; }))";
+# Sets p_why for a write that failed.
+p_no_room() {
+  p_why=$(df -P "$p_dir" 2>/dev/null | { read -r p_rest; read -r p_a p_b p_c p_d p_e p_f; echo "$p_e used of $p_f"; });
+  p_why="cannot write in $p_dir ($p_why)";
 };
 p_blank="               $p_nl";
 
@@ -142,30 +141,31 @@ p_launch() {
     esac;
   elif command -v "$p_shell" >/dev/null 2>&1; then :;
   else p_say "refused there is no program $p_shell"; return; fi;
-  if p_claim "$p_run" "$p_name"; then :;
+  if p_claim "$p_run" "$p_name" "$p_blank$p_me $p_me_start $p_boot$p_nl"; then :;
   elif [ -n "$p_why" ]; then p_say refused $p_why; return;
   elif [ -n "$p_over" ]; then p_say ended; return;
   else p_watch "$p_run" "$p_name" "$p_user"; return; fi;
-  p_job=$p_dir/$p_name;
-  if { p_put "$p_script" >"$p_job.script" && true >"$p_job.out" && true >"$p_job.err" &&
-    p_put "$p_blank$p_me $p_me_start $p_boot$p_nl" >"$p_job.state"; } 2>/dev/null; then :;
-  else p_full; return; fi;
+  if { p_put "$p_script" >"$p_job.script" && true >"$p_job.out" && true >"$p_job.err"; } 2>/dev/null; then :;
+  else
+    p_no_room;
+    rm -f "$p_job.script" "$p_job.out" "$p_job.err" "$p_job.state";
+    p_say refused $p_why; return;
+  fi;
   p_say started;
   if [ -n "$p_user" ]; then p_sudo; else p_plain; fi;
   p_code=$?;
   p_env=; p_script=; p_text=;
   if [ "$p_code" -gt 255 ]; then p_code=$((p_code - 128)); fi;
   if [ -n "$p_user" ]; then eval "$p_fetch"; fi;
-  { p_put "exit $p_code end" 1<>"$p_job.state"; } 2>/dev/null;
-  p_look;
-  case $p_how in exit) p_finish; ;; *) p_watch "$p_run" "$p_name" "$p_user"; ;; esac;
+  if { p_put "exit $p_code end" 1<>"$p_job.state"; } 2>/dev/null; then p_finish;
+  else p_watch "$p_run" "$p_name" "$p_user"; fi;
 };
 
 # In the subshell that becomes the job: writes down who it is. (ulimit makes ksh93 fork a subshell for real.)
 p_enter() {
   ulimit -t unlimited 2>/dev/null;
-  p_pid=; { read -r p_pid p_rest </proc/self/stat; } 2>/dev/null;
-  p_alive "$p_pid" "";
+  p_stat=; { IFS= read -r p_stat </proc/self/stat; } 2>/dev/null;
+  p_pid=${p_stat%%" "*}; set -- ${p_stat##*"$p_close"}; p_start=${20};
   p_put "$p_pid $p_start$p_nl" >>"$p_job.state";
   umask "$p_mask";
 };

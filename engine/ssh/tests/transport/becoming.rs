@@ -75,4 +75,5 @@ async fn a_stopped_job_of_another_user_leaves_nothing_alive() {
         let environ = std::fs::read(proc.path().join("environ")).unwrap_or_default();
         assert!(!String::from_utf8_lossy(&environ).contains(&mark), "{:?} lives", proc.path());
     }
+    hosts.clear(run, &host("local")).await;
 }

@@ -121,3 +121,28 @@ pub async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
     panic!("it never came to be that {what}");
 }
+
+/// A small file system of its own, in memory. Mounting takes root.
+pub struct Mounted(std::path::PathBuf);
+
+impl Mounted {
+    /// Mounts it at `at`, which is made, with these options of tmpfs(5).
+    pub fn new(at: std::path::PathBuf, options: &str) -> Self {
+        std::fs::create_dir_all(&at).unwrap();
+        let mut mount = std::process::Command::new("mount");
+        let mounted = mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(&at).status().unwrap();
+        assert!(mounted.success(), "this test mounts a file system: it runs as root");
+        Self(at)
+    }
+
+    pub fn path(&self) -> &std::path::Path {
+        &self.0
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        // Lazily: something of a failed test may still stand in it.
+        let _gone = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}

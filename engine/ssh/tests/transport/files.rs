@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use crate::common::{Noted, host, run_id, until};
+use crate::common::{Mounted, Noted, host, run_id, until};
 use piton_core::digest::Digest;
 use piton_core::run::Refusal;
 use piton_runner::observer::Notice;
@@ -199,15 +199,11 @@ async fn refusals_say_what_where_and_what_to_do() {
 async fn a_full_disk_is_said_and_the_bytes_that_follow_are_not_taken_for_requests() {
     let sshd = Sshd::start();
     let hosts = hosts(&sshd, "sh");
-    let small = sshd.path("small");
-    std::fs::create_dir(&small).unwrap();
-    let mut mount = std::process::Command::new("mount");
-    assert!(mount.args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"]).arg(&small).status().unwrap().success());
+    let small = Mounted::new(sshd.path("small"), "size=64k");
     let touched = sshd.path("touched");
     let request = format!("run E\nE\ntouch {}\nE\n", touched.display());
     let content = request.repeat(200_000);
-    let put = put(&hosts, &put_order(PutBytes::Text(content), &small.join("x"))).await;
-    std::process::Command::new("umount").arg("-l").arg(&small).status().unwrap();
+    let put = put(&hosts, &put_order(PutBytes::Text(content), &small.path().join("x"))).await;
     let Err(Refusal::Refused(why)) = put else { panic!("{put:?}") };
     assert!(why.contains("cannot write") && why.contains("No space left on device"), "{why}");
     assert!(hosts.ping(&host("hv1")).await.is_ok());

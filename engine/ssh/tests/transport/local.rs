@@ -234,7 +234,9 @@ async fn after_clear_a_late_launch_is_refused_and_nothing_is_left() {
             names.sort();
             names
         };
-        assert_eq!(names(&dir.path().join(run.to_string())), ["a@local.1.main1.claim", "work"], "{sh}");
+        assert_eq!(names(&dir.path().join(run.to_string())), ["a@local.1.main1.state", "work"], "{sh}");
+        let again = hosts.carry(&first, Launch::Fresh, &mut Kept::default(), &Noted::default()).await;
+        assert_eq!(again, JobEnd::Lost(LossCause::FilesGone), "{sh}: it ran once, and that is all we know");
         hosts.clear(run, &here).await;
         assert_eq!(names(dir.path()), [format!("{run}.ended")], "{sh}");
         let late = job(run, &here, "b", "echo ran");

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::common::{Kept, Noted, exit_of, host, job, run_id, until};
+use crate::common::{Kept, Mounted, Noted, exit_of, host, job, run_id, until};
 use piton_core::ids::HostName;
 use piton_core::run::{LossCause, Refusal};
 use piton_runner::observer::Notice;
@@ -248,20 +248,13 @@ async fn a_host_that_was_started_anew_has_lost_its_jobs() {
 #[tokio::test]
 async fn a_full_disk_on_the_host_refuses_the_job_or_lets_it_end_but_never_leaves_it_unknown() {
     let sshd = Sshd::start();
-    let base = sshd.path("small");
-    std::fs::create_dir(&base).unwrap();
-    let mut mount = std::process::Command::new("mount");
-    assert!(
-        mount.args(["-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs"]).arg(&base).status().unwrap().success(),
-        "this test mounts a tmpfs: it runs as root"
-    );
-    let options = Options { base: Some(base.to_str().unwrap().to_owned()), ..options(&sshd) };
-    let hosts = hosts(&sshd, options);
+    let small = Mounted::new(sshd.path("small"), "size=64k,mode=700");
+    let base = Some(small.path().to_str().unwrap().to_owned());
+    let hosts = hosts(&sshd, Options { base, ..options(&sshd) });
     let (end, kept) = run(&hosts, "a", "head -c 1000000 /dev/zero; exit 9").await;
     assert_eq!(exit_of(&end), 9, "the status has its room from the beginning");
     assert!(!kept.out.is_empty() && kept.out.len() < 64 * 1024, "what fitted is there: {}", kept.out.len());
     let (end, _) = run(&hosts, "b", "true").await;
-    std::process::Command::new("umount").arg("-l").arg(&base).status().unwrap();
     let JobEnd::Refused(Refusal::Refused(why)) = end else { panic!("{end:?}") };
     assert!(why.contains("cannot write in") || why.contains("No space left"), "{why}");
 }
@@ -272,4 +265,77 @@ async fn ping_tells_what_the_host_is() {
     let pong = hosts(&sshd, options(&sshd)).ping(&h()).await.unwrap();
     assert_eq!(pong.boot.0, std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap().trim());
     assert!(pong.system.starts_with("Linux ") && pong.uptime > 0, "{pong:?}");
+}
+
+#[tokio::test]
+async fn a_connection_that_freezes_is_noticed_and_another_one_goes_on() {
+    let sshd = Sshd::start();
+    let hosts = hosts(&sshd, Options { alive_interval: Duration::from_secs(1), ..options(&sshd) });
+    let job = job(run_id(), &h(), "a", LINES);
+    let (mut kept, noted) = (Kept::default(), Noted::default());
+    let send = |signal: &str, pid: u32| {
+        assert!(std::process::Command::new("kill").args([signal, &pid.to_string()]).status().unwrap().success());
+    };
+    let (end, frozen) = tokio::join!(hosts.carry(&job, Launch::Fresh, &mut kept, &noted), async {
+        until("some lines have come", || noted.printed.lock().unwrap().len() > 40).await;
+        let frozen = sshd.serving();
+        frozen.iter().for_each(|pid| send("-STOP", *pid));
+        frozen
+    });
+    frozen.into_iter().for_each(|pid| send("-KILL", pid));
+    assert_eq!(exit_of(&end), 4);
+    assert_eq!(kept.out(), lines("line"));
+    assert_eq!(kept.err(), lines("err"));
+    assert!(noted.notices.lock().unwrap().iter().any(|n| matches!(n, Notice::Connected { .. })));
+}
+
+#[tokio::test]
+async fn a_home_that_cannot_be_written_is_no_hindrance() {
+    let sshd = Sshd::start();
+    let _home = Mounted::new(sshd.path("home"), "ro");
+    let hosts = hosts(&sshd, Options { base: None, ..options(&sshd) });
+    let mut kept = Kept::default();
+    let job = job(run_id(), &h(), "a", "echo $PITON_WORK");
+    let end = hosts.carry(&job, Launch::Fresh, &mut kept, &Noted::default()).await;
+    assert_eq!(exit_of(&end), 0);
+    assert_eq!(kept.out(), format!("/var/tmp/piton-0/{}/work\n", job.run));
+    hosts.clear(job.run, &h()).await;
+    std::fs::remove_file(format!("/var/tmp/piton-0/{}.ended", job.run)).unwrap();
+}
+
+#[tokio::test]
+async fn jobs_run_once_while_connections_die_all_the_time() {
+    // Connections die all the time while jobs are launched: each job still runs exactly once.
+    let sshd = Sshd::start();
+    let hosts = Arc::new(hosts(&sshd, options(&sshd)));
+    let count = sshd.path("count");
+    let mut going = tokio::task::JoinSet::new();
+    for n in 0..40 {
+        let hosts = Arc::clone(&hosts);
+        let script = format!("echo {n} >>{}", count.display());
+        going.spawn(async move {
+            let mut job = job(run_id(), &h(), "a", &script);
+            job.env = vec![("filler".to_owned(), "x".repeat(50_000))];
+            let (mut kept, noted) = (Kept::default(), Noted::default());
+            (hosts.carry(&job, Launch::Fresh, &mut kept, &noted).await, kept)
+        });
+    }
+    let mut every = tokio::time::interval(Duration::from_millis(200));
+    let mut rounds = 0;
+    while !going.is_empty() {
+        tokio::select! {
+            Some(done) = going.join_next() => {
+                let (end, kept) = done.unwrap();
+                assert_eq!(exit_of(&end), 0, "{}", kept.err());
+            }
+            _ = every.tick(), if rounds < 12 => {
+                rounds += 1;
+                sshd.serving().into_iter().for_each(kill);
+            }
+        }
+    }
+    let text = std::fs::read_to_string(&count).unwrap();
+    let mut numbers: Vec<u32> = text.lines().map(|line| line.parse().unwrap()).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..40).collect::<Vec<_>>());
 }
