@@ -1,7 +1,5 @@
 //! What `piton` says about documents: check, plan, graph, init, completions, hosts.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
-
 use std::os::unix::fs::PermissionsExt;
 
 use insta::assert_snapshot;

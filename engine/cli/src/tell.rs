@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use anstyle::Style;
 use piton_core::ids::TaskId;
-use piton_core::run::{Event, ParkCause, Recorded, SkipCause, SuccessCause, Word};
+use piton_core::run::{Event, FailureCause, ParkCause, Recorded, SkipCause, SuccessCause, Word};
 use piton_core::time::{Timestamp, show_size};
 
 use crate::screen::{CYAN, DIM, GREEN, RED, YELLOW, paint};
@@ -111,6 +111,7 @@ impl Teller {
                     }
                 }
             }
+            Event::TaskFailed { cause: FailureCause::Cancelled, .. } => ("is left as it is".to_owned(), Tone::Detail),
             Event::TaskFailed { .. } => ("is given up; the run goes on without it".to_owned(), Tone::Bad),
             Event::TaskParked { why, .. } => match why {
                 ParkCause::Failed(_) => ("waits for a decision".to_owned(), Tone::Ask),

@@ -1,23 +1,20 @@
 //! Carrying a job: launch it once, follow it to its end, through lost connections.
 
-use std::future::Future;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use piton_core::ids::HostName;
-use piton_core::run::{BootId, Exit, LossCause, Refusal};
-use piton_runner::observer::Notice;
+use piton_core::run::{BootId, LossCause, Refusal};
 use piton_runner::output::{JobOutput, OutputError, Stream};
-use piton_runner::transport::{JobEnd, JobSpec, Launch, MAX_OUTPUTS, News};
+use piton_runner::transport::{JobEnd, JobSpec, Launch, News};
 use tokio::time::Instant;
 
 use crate::connect::{ConnectError, Hope};
-use crate::files::index;
+use crate::follow::{Follower, Step, take};
+use crate::outage::Outage;
 use crate::pool::Pool;
 use crate::script;
-use crate::shell::{Answer, Reader, Shell};
+use crate::shell::{Answer, Shell};
 
 /// Carries a job; see [`piton_runner::transport::Transport::carry`].
 pub(crate) async fn carry(
@@ -59,11 +56,11 @@ pub(crate) async fn carry(
     }
 }
 
-struct Carry<'a> {
-    pool: Arc<Pool>,
-    job: &'a JobSpec,
-    out: &'a mut dyn JobOutput,
-    news: &'a dyn News,
+pub(crate) struct Carry<'a> {
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) job: &'a JobSpec,
+    pub(crate) out: &'a mut dyn JobOutput,
+    pub(crate) news: &'a dyn News,
     known: Known,
     told: Told,
     outage: Outage,
@@ -72,7 +69,7 @@ struct Carry<'a> {
 }
 
 /// What is known of the job before the host is asked.
-enum Known {
+pub(crate) enum Known {
     /// It was never asked for.
     Nothing,
     /// It was asked for while the host had this boot id.
@@ -85,13 +82,13 @@ enum Known {
 
 /// What the engine has been told.
 #[derive(Default)]
-struct Told {
+pub(crate) struct Told {
     launching: bool,
     started: bool,
 }
 
 /// Why a talk with a shell ended before the job did.
-enum Broken {
+pub(crate) enum Broken {
     Lost(io::Error),
     Kept(OutputError),
 }
@@ -169,7 +166,7 @@ impl Carry<'_> {
                 self.news.launching();
             }
             self.known = Known::AskedFor(shell.boot.clone());
-            shell.ask(&script::launch(self.job)).await?;
+            shell.ask(&script::launch(self.job, self.fresh)).await?;
         } else {
             shell.ask(&script::watch(self.job)).await?;
         }
@@ -266,265 +263,4 @@ impl Carry<'_> {
         }
         Ok(())
     }
-
-    /// The job has ended: takes the rest of what it wrote.
-    async fn collect(&mut self, mut shell: Box<Shell>, answer: &Answer, follower: Follower) -> Result<JobEnd, Broken> {
-        let lengths = [(Stream::Out, answer.number("out")), (Stream::Err, answer.number("err"))];
-        let outputs_len = answer.number("outputs");
-        let inline = answer.field("inline") == "1";
-        let mut outputs = Vec::new();
-        if inline {
-            take_exactly(&mut shell.stdout, outputs_len, |bytes| outputs.extend_from_slice(bytes)).await?;
-            for (stream, len) in lengths {
-                self.take_inline(&mut shell.stdout, stream, len).await?;
-            }
-        } else {
-            let follower = self.drain(follower, lengths).await?;
-            self.release(follower);
-            for (stream, len) in lengths {
-                self.take_rest(&mut shell, stream, len).await?;
-            }
-            if outputs_len > 0 && outputs_len <= MAX_OUTPUTS as u64 {
-                self.ask_rest(&mut shell, "output", 0, outputs_len).await?;
-                take_exactly(&mut shell.stdout, outputs_len, |bytes| outputs.extend_from_slice(bytes)).await?;
-            }
-            let code = answer.number("code");
-            return Ok(self.exited(shell, code, outputs, outputs_len));
-        }
-        self.release(follower);
-        let code = answer.number("code");
-        Ok(self.exited(shell, code, outputs, outputs_len))
-    }
-
-    fn exited(&self, shell: Box<Shell>, code: u64, outputs: Vec<u8>, len: u64) -> JobEnd {
-        let outputs = if len > MAX_OUTPUTS as u64 {
-            Err(format!("it wrote {len} bytes to $PITON_OUTPUT; {MAX_OUTPUTS} is the most"))
-        } else {
-            Ok(outputs)
-        };
-        let boot = shell.boot.clone();
-        self.pool.give(shell);
-        // A shell never says more than 255; should it, the job certainly did not succeed.
-        JobEnd::Exited { exit: Exit(u8::try_from(code).unwrap_or(u8::MAX)), outputs, boot }
-    }
-
-    /// Takes what comes with the answer, but for what we have already.
-    async fn take_inline(&mut self, reader: &mut Reader, stream: Stream, len: u64) -> Result<(), Broken> {
-        let mut have = self.out.position(stream).min(len);
-        let mut left = len;
-        while left > 0 {
-            if reader.ready().is_empty() && reader.fill().await? == 0 {
-                return Err(Broken::Lost(io::ErrorKind::UnexpectedEof.into()));
-            }
-            let here = count(reader.ready().len()).min(left);
-            let skip = have.min(here);
-            if here > skip {
-                let bytes = &reader.ready()[index(skip)..index(here)];
-                self.out.write(stream, bytes).await?;
-                self.news.printed(stream, bytes);
-            }
-            have -= skip;
-            left -= here;
-            reader.take(index(here));
-        }
-        Ok(())
-    }
-
-    /// Takes from the follower until all has come, as long as something comes.
-    async fn drain(&mut self, mut follower: Follower, lengths: [(Stream, u64); 2]) -> Result<Follower, Broken> {
-        while let Follower::On(shell) = &mut follower {
-            let missing: Vec<_> = lengths.into_iter().filter(|(s, len)| self.out.position(*s) < *len).collect();
-            if missing.is_empty() {
-                break;
-            }
-            let wants = |stream| missing.iter().find(|(s, _)| *s == stream).map(|(_, len)| *len);
-            let (out, err) = (wants(Stream::Out), wants(Stream::Err));
-            let step = tokio::time::timeout(STALL, async {
-                tokio::select! {
-                    got = has(&mut shell.stdout), if out.is_some() => (got, Stream::Out, out),
-                    got = has(&mut shell.stderr), if err.is_some() => (got, Stream::Err, err),
-                }
-            });
-            match step.await {
-                Ok((true, stream, len)) => {
-                    let reader = match stream {
-                        Stream::Out => &mut shell.stdout,
-                        Stream::Err => &mut shell.stderr,
-                    };
-                    take(self.out, self.news, stream, reader, len.unwrap_or(0)).await?;
-                }
-                Ok((false, _, _)) | Err(_) => follower = Follower::Off,
-            }
-        }
-        Ok(follower)
-    }
-
-    /// Asks for what has not come.
-    async fn take_rest(&mut self, shell: &mut Shell, stream: Stream, len: u64) -> Result<(), Broken> {
-        let from = self.out.position(stream);
-        if from >= len {
-            return Ok(());
-        }
-        let suffix = match stream {
-            Stream::Out => "out",
-            Stream::Err => "err",
-        };
-        self.ask_rest(shell, suffix, from, len - from).await?;
-        while self.out.position(stream) < len {
-            if !has(&mut shell.stdout).await {
-                return Err(Broken::Lost(io::ErrorKind::UnexpectedEof.into()));
-            }
-            take(self.out, self.news, stream, &mut shell.stdout, len).await?;
-        }
-        Ok(())
-    }
-
-    async fn ask_rest(&mut self, shell: &mut Shell, suffix: &str, from: u64, len: u64) -> Result<(), Broken> {
-        let (run, name) = (self.job.run.to_string(), self.job.id.file_name());
-        let (from, len) = (from.to_string(), len.to_string());
-        shell.ask(&script::run(script::REST, &[&run, &name, suffix, &from, &len])).await?;
-        shell.answer().await?;
-        Ok(())
-    }
-
-    /// Ends the follower, off the way of the job.
-    fn release(&self, follower: Follower) {
-        if let Follower::On(mut shell) = follower {
-            let pool = Arc::clone(&self.pool);
-            tokio::spawn(async move {
-                let ended = tokio::time::timeout(STALL, async {
-                    shell.ask(b"done\n").await?;
-                    shell.answer().await?;
-                    shell.answer_on_stderr().await
-                });
-                if let Ok(Ok(_)) = ended.await {
-                    pool.give(shell);
-                }
-            });
-        }
-    }
 }
-
-/// How long a follower may be silent when the job is over and something is missing.
-const STALL: Duration = Duration::from_secs(2);
-
-/// The second channel, on which output comes while the job runs.
-enum Follower {
-    Off,
-    Later(Pin<Box<tokio::time::Sleep>>),
-    Opening(Pin<Box<dyn Future<Output = Result<Box<Shell>, ConnectError>> + Send>>),
-    On(Box<Shell>),
-}
-
-enum Step {
-    Due,
-    Opened(Result<Box<Shell>, ConnectError>),
-    Came(Stream),
-    Broke,
-}
-
-impl Follower {
-    fn again() -> Self {
-        Self::Later(Box::pin(tokio::time::sleep(Duration::from_secs(1))))
-    }
-
-    /// The next thing that happens. Nothing is lost if this is dropped before it is done.
-    async fn step(&mut self) -> Step {
-        match self {
-            Self::Off => std::future::pending().await,
-            Self::Later(sleep) => {
-                sleep.as_mut().await;
-                Step::Due
-            }
-            Self::Opening(opening) => Step::Opened(opening.as_mut().await),
-            Self::On(shell) => {
-                let (got, stream) = tokio::select! {
-                    got = has(&mut shell.stdout) => (got, Stream::Out),
-                    got = has(&mut shell.stderr) => (got, Stream::Err),
-                };
-                if got { Step::Came(stream) } else { Step::Broke }
-            }
-        }
-    }
-}
-
-/// Waits until there is something to take; false: nothing more comes.
-async fn has(reader: &mut Reader) -> bool {
-    !reader.ready().is_empty() || matches!(reader.fill().await, Ok(1..))
-}
-
-/// Takes what is ready, up to the offset `end` of the stream.
-async fn take(
-    out: &mut dyn JobOutput,
-    news: &dyn News,
-    stream: Stream,
-    reader: &mut Reader,
-    end: u64,
-) -> Result<(), OutputError> {
-    let room = index(end.saturating_sub(out.position(stream)));
-    let bytes = reader.ready();
-    let bytes = &bytes[..bytes.len().min(room)];
-    out.write(stream, bytes).await?;
-    news.printed(stream, bytes);
-    let taken = bytes.len();
-    reader.take(taken);
-    Ok(())
-}
-
-async fn take_exactly(reader: &mut Reader, len: u64, mut sink: impl FnMut(&[u8])) -> io::Result<()> {
-    let mut left = index(len);
-    while left > 0 {
-        if reader.ready().is_empty() && reader.fill().await? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        let here = reader.ready().len().min(left);
-        sink(&reader.ready()[..here]);
-        reader.take(here);
-        left -= here;
-    }
-    Ok(())
-}
-
-fn count(index: usize) -> u64 {
-    u64::try_from(index).unwrap_or(u64::MAX)
-}
-
-/// A time in which a host is not reached: when it began, and how often we tried.
-pub(crate) struct Outage {
-    host: HostName,
-    since: Option<Instant>,
-    tries: u32,
-}
-
-impl Outage {
-    pub(crate) fn new(host: HostName) -> Self {
-        Self { host, since: None, tries: 0 }
-    }
-
-    /// Notes a failure and waits before the next try; false: it has lasted longer than `limit`.
-    pub(crate) async fn goes_on(&mut self, why: &str, limit: Duration, news: &dyn News) -> bool {
-        let since = *self.since.get_or_insert_with(|| {
-            news.notice(Notice::Disconnected { host: self.host.clone(), why: why.to_owned() });
-            Instant::now()
-        });
-        let left = limit.saturating_sub(since.elapsed());
-        let pause = FIRST_PAUSE.saturating_mul(1 << self.tries.min(10)).min(LONGEST_PAUSE);
-        self.tries = self.tries.saturating_add(1);
-        if left.is_zero() {
-            return false;
-        }
-        tokio::time::sleep(pause.min(left)).await;
-        true
-    }
-
-    /// The host has answered.
-    pub(crate) fn over(&mut self, news: &dyn News) {
-        self.tries = 0;
-        if self.since.take().is_some() {
-            news.notice(Notice::Connected { host: self.host.clone() });
-        }
-    }
-}
-
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);

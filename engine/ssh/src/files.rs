@@ -10,8 +10,8 @@ use piton_runner::transport::News;
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-use crate::carry::Outage;
 use crate::connect::Hope;
+use crate::outage::Outage;
 use crate::pool::Pool;
 use crate::script::{self, is_user, quote};
 use crate::shell::{Answer, Shell};
@@ -94,7 +94,7 @@ impl There<'_> {
 /// Tries again as long as it is the connection that fails. (A closure could not tell that its future is `Send`.)
 macro_rules! persist {
     ($there:expr, $step:expr) => {{
-        let mut outage = $crate::carry::Outage::new($there.pool.host.clone());
+        let mut outage = $crate::outage::Outage::new($there.pool.host.clone());
         loop {
             match $step.await {
                 Ok(done) => {

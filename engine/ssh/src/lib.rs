@@ -9,11 +9,14 @@
 //! - The host needs a POSIX `sh` and what every Linux has; nothing of ours is installed there.
 
 mod carry;
+mod collect;
 mod connect;
 mod files;
+mod follow;
 mod get;
 mod hosts;
 mod options;
+mod outage;
 mod pool;
 mod put;
 mod script;

@@ -50,6 +50,8 @@ pub(crate) struct Pool {
     links: Mutex<Vec<Arc<Link>>>,
     /// Channels that a connection to this host takes, as far as we know.
     channels: AtomicUsize,
+    /// What was left behind on the host has been looked for since we connected.
+    swept: AtomicBool,
     /// A shell or a channel has become free.
     freed: Arc<Notify>,
     /// One connects at a time; the others find its connection.
@@ -114,6 +116,7 @@ impl Pool {
             idle: Mutex::default(),
             links: Mutex::default(),
             channels: AtomicUsize::new(common.options.channels.max(1)),
+            swept: AtomicBool::new(false),
             freed: Arc::default(),
             connecting: tokio::sync::Mutex::default(),
             common,
@@ -159,7 +162,21 @@ impl Pool {
     }
 
     /// Takes a shell back that waits for requests.
-    pub(crate) fn give(&self, shell: Box<Shell>) {
+    pub(crate) fn give(self: &Arc<Self>, shell: Box<Shell>) {
+        if !self.swept.swap(true, Ordering::SeqCst) {
+            let (pool, mut shell) = (Arc::clone(self), shell);
+            tokio::spawn(async move {
+                let swept = async {
+                    shell.ask(&script::run(script::SWEEP, &[])).await?;
+                    shell.answer().await
+                };
+                match swept.await {
+                    Ok(_) => pool.give(shell),
+                    Err(error) => tracing::debug!(host = %pool.host, %error, "nothing was swept"),
+                }
+            });
+            return;
+        }
         lock(&self.idle).push((shell, Instant::now()));
         self.freed.notify_one();
     }
@@ -213,6 +230,7 @@ impl Pool {
             _place: place,
         };
         lock(&self.links).push(Arc::new(link));
+        self.swept.store(false, Ordering::SeqCst);
         self.freed.notify_waiters();
         Ok(())
     }

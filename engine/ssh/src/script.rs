@@ -14,6 +14,8 @@ pub(crate) const REST: &str = include_str!("sh/rest.sh");
 pub(crate) const FORGET: &str = include_str!("sh/forget.sh");
 /// Removes what a run left.
 pub(crate) const CLEAR: &str = include_str!("sh/clear.sh");
+/// Removes what was left behind.
+pub(crate) const SWEEP: &str = include_str!("sh/sweep.sh");
 /// Tells what the host is.
 pub(crate) const PING: &str = include_str!("sh/ping.sh");
 
@@ -43,8 +45,8 @@ pub(crate) fn command(options: &Options, nonce: &str) -> String {
     format!("exec {} -c '{}' piton {nonce} {boot} {}", options.sh, *ONE_LINE, quote(base))
 }
 
-/// The request to launch a job, or to follow it if it is there.
-pub(crate) fn launch(job: &JobSpec) -> Vec<u8> {
+/// The request to launch a job, or to follow it if it is there. `first`: it was certainly never asked for before.
+pub(crate) fn launch(job: &JobSpec, first: bool) -> Vec<u8> {
     let task = &job.id.attempt.task;
     let (run, name) = (job.run.to_string(), job.id.file_name());
     let mark = format!("{run}/{name}");
@@ -72,7 +74,7 @@ pub(crate) fn launch(job: &JobSpec) -> Vec<u8> {
     }
     let end = terminator(&sections);
     let user = job.become_user.as_deref().unwrap_or_default();
-    let mut request = format!("launch {run} {name} {end}\n{}\n{user}\n", job.shell);
+    let mut request = format!("launch {run} {name} {end} {}\n{}\n{user}\n", u8::from(first), job.shell);
     for section in sections {
         push_section(&mut request, section, &end);
     }
@@ -179,7 +181,7 @@ mod tests {
 
     #[test]
     fn every_shell_can_parse_every_script() {
-        let scripts = [&ONE_LINE, WRAPPER, FOLLOW, REST, FORGET, CLEAR, PING, BECOME, FETCH, &STOPPING, KILL];
+        let scripts = [&ONE_LINE, WRAPPER, FOLLOW, REST, FORGET, CLEAR, SWEEP, PING, BECOME, FETCH, &STOPPING, KILL];
         for shell in [&["dash"][..], &["bash", "--posix"], &["busybox", "sh"], &["ksh"], &["mksh"]] {
             for script in scripts {
                 let out = std::process::Command::new(shell[0]).args(&shell[1..]).args(["-n", "-c", script]).output();

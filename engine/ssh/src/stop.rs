@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use piton_runner::transport::{JobSpec, News, StopError};
 
-use crate::carry::Outage;
+use crate::outage::Outage;
 use crate::pool::Pool;
 use crate::script;
 use crate::shell::Answer;

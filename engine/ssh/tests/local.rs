@@ -277,3 +277,43 @@ async fn what_is_not_there_is_started_only_on_the_same_boot() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_nobody_came_back_for_is_swept_unless_it_lives_and_is_never_run_again() {
+    use piton_core::time::Timestamp;
+    for sh in SHELLS {
+        let dir = tempfile::tempdir().unwrap();
+        let here = host("local");
+        let dead = job(run_id(), &here, "a", "echo ran >>\"$PITON_WORK/../../ran\"");
+        let alive = job(run_id(), &here, "a", "setsid sh -c 'exec sleep 1000' & kill -9 $PPID; exec sleep 1000");
+        let young = job(run_id(), &here, "a", "true");
+        let before = hosts(sh, dir.path());
+        for job in [&dead, &young] {
+            let end = before.carry(job, Launch::Fresh, &mut Kept::default(), &Noted::default()).await;
+            assert_eq!(exit_of(&end), 0, "{sh}");
+        }
+        let (mut kept, begun) = (Kept::default(), Noted::default());
+        tokio::select! {
+            end = before.carry(&alive, Launch::Fresh, &mut kept, &begun) => panic!("{end:?}"),
+            () = until("the job lives without its shell", || begun.started.lock().unwrap().is_some()) => {}
+        }
+        std::fs::write(dir.path().join("old.ended"), "").unwrap();
+        for name in [dead.run.to_string(), alive.run.to_string(), "old.ended".to_owned()] {
+            let old =
+                std::process::Command::new("touch").args(["-d", "90 days ago"]).arg(dir.path().join(name)).status();
+            assert!(old.unwrap().success());
+        }
+        let after = hosts(sh, dir.path());
+        after.ping(&here).await.unwrap();
+        let there = |name: &str| dir.path().join(name).exists();
+        until("the dead run is swept", || !there(&dead.run.to_string())).await;
+        until("the old mark is swept", || !there("old.ended")).await;
+        assert!(there(&alive.run.to_string()) && there(&young.run.to_string()), "{sh}");
+        let now = Timestamp(1_000_000_000_000);
+        let again = Launch::Maybe { boot: None, since: now, now };
+        let end = after.carry(&dead, again, &mut Kept::default(), &Noted::default()).await;
+        assert_eq!(end, JobEnd::Lost(LossCause::FilesGone), "{sh}");
+        assert_eq!(std::fs::read_to_string(dir.path().join("ran")).unwrap(), "ran\n", "{sh}");
+        assert_eq!(after.stop(&alive, 0, &Noted::default()).await, Ok(()), "{sh}");
+    }
+}

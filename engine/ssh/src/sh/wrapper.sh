@@ -76,11 +76,12 @@ done;
 
 p_setsid=$(command -v setsid);
 
-# Finds the claim of job $2 of run $1. p_dir: where it is; p_over: the run was cleared here.
+# Finds the claim of job $2 of run $1. p_dir: where it is; p_over: the run was cleared here; p_swept: it was swept.
 p_find() {
-  p_dir=; p_over=;
+  p_dir=; p_over=; p_swept=;
   for p_place in "$p_1" "$p_2" "$p_3" "$p_4"; do
     if [ -e "$p_place/$1.ended" ]; then p_over=1; fi;
+    if [ -e "$p_place/$1.swept" ]; then p_swept=1; fi;
     if [ -e "$p_place/$1/$2.claim" ]; then p_dir=$p_place/$1; return 0; fi;
   done;
   return 1;
@@ -115,9 +116,9 @@ p_full() {
 };
 p_blank="               $p_nl";
 
-# launch RUN JOB END: the whole request is read before anything is done.
+# launch RUN JOB END FIRST: the whole request is read before anything is done. FIRST is 1 if it was never asked for.
 p_launch() {
-  p_run=$1; p_name=$2; p_end=$3;
+  p_run=$1; p_name=$2; p_end=$3; p_first=$4;
   IFS= read -r p_shell || exit 0;
   IFS= read -r p_user || exit 0;
   p_take "$p_end" || exit 0; p_env=$p_text;
@@ -129,6 +130,7 @@ p_launch() {
   fi;
   if p_find "$p_run" "$p_name"; then p_watch "$p_run" "$p_name" "$p_user"; return; fi;
   if [ -n "$p_over" ]; then p_say ended; return; fi;
+  if [ -n "$p_swept" ] && [ "$p_first" = 0 ]; then p_say ended; return; fi;
   if [ -z "$p_setsid" ]; then p_say "refused there is no setsid program"; return; fi;
   if [ -n "$p_user" ]; then
     case " $p_may " in
@@ -138,7 +140,7 @@ p_launch() {
         else p_say refused $p_why "(sudo -n -u $p_user)"; return; fi;
       ;;
     esac;
-  elif p_why=$(command -v "$p_shell" 2>&1); then :;
+  elif command -v "$p_shell" >/dev/null 2>&1; then :;
   else p_say "refused there is no program $p_shell"; return; fi;
   if p_claim "$p_run" "$p_name"; then :;
   elif [ -n "$p_why" ]; then p_say refused $p_why; return;
@@ -167,13 +169,15 @@ p_enter() {
   p_put "$p_pid $p_start$p_nl" >>"$p_job.state";
   umask "$p_mask";
 };
+# What the job is told may have any name, also one of ours: so from there on only the positions are used.
 p_plain() {
   (
     p_enter;
+    set -- "$p_setsid" "$p_shell" "$p_job.script" "$p_dir/work" "$p_job.output";
     eval "$p_env";
-    export PITON_WORK="$p_dir/work" PITON_OUTPUT="$p_job.output";
-    cd "$p_dir/work" || exit 126;
-    exec "$p_setsid" "$p_shell" "$p_job.script"
+    export PITON_WORK="$4" PITON_OUTPUT="$5";
+    cd "$4" || exit 126;
+    exec "$1" "$2" "$3"
   ) </dev/null >"$p_job.out" 2>"$p_job.err";
 };
 
@@ -273,7 +277,7 @@ p_put "$p_nl"; p_say "hello boot=$p_boot uptime=$p_up";
 while IFS= read -r p_line; do
   set -- $p_line;
   case $1 in
-    launch) p_launch "$2" "$3" "$4"; ;;
+    launch) p_launch "$2" "$3" "$4" "$5"; ;;
     watch) p_watch "$2" "$3" "$4"; ;;
     run) p_script_of "$2"; ;;
   esac;
