@@ -14,14 +14,6 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
 }
 
-/// The binary that was built along with the test that asks.
-pub fn piton() -> PathBuf {
-    let here = std::env::current_exe().unwrap();
-    let binary = here.ancestors().nth(2).unwrap().join("piton");
-    assert!(binary.exists(), "{} is not there: cargo build -p piton-cli", binary.display());
-    binary
-}
-
 /// What a program did, for messages.
 pub fn shown(output: &Output) -> String {
     format!(
@@ -53,6 +45,7 @@ pub fn wait_for<T>(what: &dyn Fn() -> String, ask: &dyn Fn() -> Option<T>) -> T 
 /// The host `hv1`, and a project whose inventory has it; gone when dropped.
 pub struct Lab {
     dir: TempDir,
+    piton: PathBuf,
 }
 
 /// One line of a guest's heartbeat.
@@ -65,17 +58,17 @@ pub struct Beat {
 }
 
 impl Lab {
-    /// Brings the host up.
-    pub fn up() -> Self {
-        let lab = Self { dir: tempfile::tempdir().unwrap() };
+    /// Brings the host up. `piton` is the binary: `env!("CARGO_BIN_EXE_piton-under-test")`.
+    pub fn up(piton: &str) -> Self {
+        let lab = Self { dir: tempfile::tempdir().unwrap(), piton: piton.into() };
         lab.script("up", &[]);
         fs::write(lab.dir().join("piton.toml"), "").unwrap();
         lab
     }
 
     /// Brings the host up, and on it the guest `web1`.
-    pub fn with_guest() -> Self {
-        let lab = Self::up();
+    pub fn with_guest(piton: &str) -> Self {
+        let lab = Self::up(piton);
         lab.script("guest", &["hv1", "web1"]);
         lab
     }
@@ -103,7 +96,7 @@ impl Lab {
 
     /// `piton` in the project, with a state directory of its own.
     pub fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(piton());
+        let mut command = Command::new(&self.piton);
         command.arg("-C").arg(self.dir()).arg("--state").arg(self.dir().join("state")).args(words);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command

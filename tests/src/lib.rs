@@ -1,3 +1,4 @@
 //! End-to-end tests of Piton.
 
+pub mod cli;
 pub mod lab;

@@ -48,7 +48,7 @@ fn log(lab: &Lab) -> Vec<String> {
 
 #[test]
 fn lab_what_ran_when_the_host_died_is_unknown_and_a_person_is_asked() {
-    let lab = Lab::up();
+    let lab = Lab::up(env!("CARGO_BIN_EXE_piton-under-test"));
     write_runbook(&lab, "title: Nobody knows");
     let (code, said) = run_and_crash(&lab);
     assert_eq!(code, Some(5), "{said}");
@@ -63,7 +63,7 @@ fn lab_what_ran_when_the_host_died_is_unknown_and_a_person_is_asked() {
 
 #[test]
 fn lab_a_step_that_says_so_is_repeated_after_the_host_died() {
-    let lab = Lab::up();
+    let lab = Lab::up(env!("CARGO_BIN_EXE_piton-under-test"));
     write_runbook(&lab, "repeat: safe");
     let (code, said) = run_and_crash(&lab);
     assert_eq!(code, Some(0), "{said}");
@@ -72,7 +72,7 @@ fn lab_a_step_that_says_so_is_repeated_after_the_host_died() {
 
 #[test]
 fn lab_verify_tells_that_the_work_was_done_before_the_host_died() {
-    let lab = Lab::up();
+    let lab = Lab::up(env!("CARGO_BIN_EXE_piton-under-test"));
     write_runbook(&lab, "verify: grep -q hang /root/log");
     let (code, said) = run_and_crash(&lab);
     assert_eq!(code, Some(0), "{said}");
@@ -81,7 +81,7 @@ fn lab_verify_tells_that_the_work_was_done_before_the_host_died() {
 
 #[test]
 fn lab_a_job_goes_on_while_the_engine_is_dead() {
-    let lab = Lab::up();
+    let lab = Lab::up(env!("CARGO_BIN_EXE_piton-under-test"));
     fs::write(
         lab.dir().join("long.yaml"),
         "
@@ -113,7 +113,7 @@ steps:
 
 #[test]
 fn lab_a_host_that_is_down_can_be_waited_for_by_hand() {
-    let lab = Lab::up();
+    let lab = Lab::up(env!("CARGO_BIN_EXE_piton-under-test"));
     lab.script("crash", &["hv1"]);
     let up = Command::new("ssh")
         .arg("-F")

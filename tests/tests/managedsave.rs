@@ -18,7 +18,7 @@ impl std::ops::Deref for Host {
 }
 
 fn up() -> Host {
-    Host(Lab::with_guest())
+    Host(Lab::with_guest(env!("CARGO_BIN_EXE_piton-under-test")))
 }
 
 fn runbook() -> String {

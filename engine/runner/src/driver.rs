@@ -153,6 +153,11 @@ impl Driver {
         }
     }
 
+    /// Gives the run back without having begun anything, for another engine to take up.
+    pub async fn leave(self) -> Result<(), DriveError> {
+        Ok(self.ports.journal.release(&self.lease).await?)
+    }
+
     fn with(ports: Ports, lease: Lease, run: Run) -> Self {
         let (sender, news) = mpsc::unbounded_channel();
         let executor = Executor::new(ports.clone(), sender.clone());

@@ -51,9 +51,9 @@ pub trait Journal: Send + Sync {
     /// The words that no append has marked as taken, oldest first.
     async fn inbox(&self, run: RunId) -> Result<Vec<Letter>, JournalError>;
 
-    /// Returns when a word may have come for any run since the last call (at the latest after a second). The first call
+    /// Returns when a word may have come for any run since the last call (at the latest after a few seconds). The first call
     /// returns at once. Dropping the future loses nothing. Of several callers one may be woken later than the others, by a
-    /// second at most: have one caller for all runs of a process where 200 ms matter.
+    /// few seconds at most: have one caller for all runs of a process where 200 ms matter.
     async fn letters(&self);
 
     /// Checks the hash chain of a run from its plan and first event to its last.

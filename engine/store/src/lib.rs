@@ -12,6 +12,7 @@ mod chain;
 mod choice;
 mod output;
 mod place;
+mod presence;
 mod record;
 mod request;
 #[cfg(feature = "sled")]

@@ -170,13 +170,15 @@ p_enter() {
   p_put "$p_pid $p_start$p_nl" >>"$p_job.state";
   umask "$p_mask";
 };
+# What the job is told may have any name, also one of ours: so from there on only the positions are used.
 p_plain() {
   (
     p_enter;
+    set -- "$p_setsid" "$p_shell" "$p_job.script" "$p_dir/work" "$p_job.output";
     eval "$p_env";
-    export PITON_WORK="$p_dir/work" PITON_OUTPUT="$p_job.output";
-    cd "$p_dir/work" || exit 126;
-    exec "$p_setsid" "$p_shell" "$p_job.script"
+    export PITON_WORK="$4" PITON_OUTPUT="$5";
+    cd "$4" || exit 126;
+    exec "$1" "$2" "$3"
   ) </dev/null >"$p_job.out" 2>"$p_job.err";
 };
 

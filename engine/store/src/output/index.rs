@@ -128,7 +128,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.idx");
         let mut index = IndexWriter::open(path.clone(), 0).unwrap();
-        for (now, offset) in [(1000, 0), (1050, 10), (1100, 20), (900, 30), (1101, 20 + 65_536), (1300, 100_000)] {
+        for (now, offset) in [(1000, 0), (1050, 10), (1100, 20), (900, 30), (950, 20 + 65_536), (1300, 100_000)] {
             index.note(Timestamp(now), offset);
         }
         let mark = |at, offset| Some(Mark { at: Timestamp(at), offset });
@@ -141,11 +141,13 @@ mod tests {
         assert_eq!(marks.last_upto(20).unwrap(), mark(1100, 20));
         assert_eq!(marks.last_upto(u64::MAX).unwrap(), mark(1300, 100_000));
 
-        // The power failed: the last 100,000 bytes and half a record are gone.
+        assert_eq!(marks.last_upto(20 + 65_536).unwrap(), mark(1100, 20 + 65_536), "the clock was set back");
+
+        // The power failed: all but the first bytes and half a record are gone.
         OpenOptions::new().append(true).open(&path).unwrap().set_len(3 * RECORD + 9).unwrap();
-        let mut index = IndexWriter::open(path.clone(), 50).unwrap();
-        index.note(Timestamp(5000), 50);
-        assert_eq!(Marks::open(&path).unwrap().last_upto(u64::MAX).unwrap(), mark(5000, 50));
-        assert_eq!(Marks::open(&path).unwrap().count, 3);
+        let mut index = IndexWriter::open(path.clone(), 15).unwrap();
+        index.note(Timestamp(5000), 15);
+        assert_eq!(Marks::open(&path).unwrap().last_upto(u64::MAX).unwrap(), mark(5000, 15));
+        assert_eq!(Marks::open(&path).unwrap().count, 2);
     }
 }

@@ -16,6 +16,7 @@ use super::explain;
 use super::rows::{self, LAST_WORD, LeaseRow, RunRow, WordRow, numbered, of_run};
 use crate::chain::Link;
 use crate::place::{io_error, unusable};
+use crate::presence::Presence;
 use crate::record::Entry;
 use crate::request::{Reply, Request, follow};
 use crate::terms::{Term, Terms};
@@ -29,6 +30,7 @@ pub(super) struct Ledger {
     place: PathBuf,
     database: sled::Db,
     terms: Terms,
+    presence: Presence,
     around: Arc<RwLock<()>>,
     syncer: Syncer,
     /// After a failed write nobody knows what sled holds: it takes nothing more.
@@ -41,6 +43,7 @@ impl Books for Ledger {
         if let Some(error) = &self.broken {
             return failed(error);
         }
+        self.presence.announce_all(requests);
         let around = Arc::clone(&self.around);
         let Ok(_around) = around.write() else { return failed(&unusable(&self.place, "a reader ended badly")) };
         let mut changes = Changes::new();
@@ -77,7 +80,8 @@ impl Ledger {
         database.flush().map_err(|error| explain(place, &error))?;
         let syncer = Syncer::new(place).and_then(|mut syncer| syncer.sync().map(|()| syncer));
         let syncer = syncer.map_err(|error| io_error(place, "cannot sync", &error))?;
-        Ok(Self { place: place.to_owned(), database, terms, around, syncer, broken: None })
+        let presence = Presence::in_state_dir(place.parent().unwrap_or(place));
+        Ok(Self { place: place.to_owned(), database, terms, presence, around, syncer, broken: None })
     }
 
     fn write(&mut self, changes: Changes) -> Result<(), JournalError> {
@@ -170,6 +174,7 @@ impl Page<'_> {
                 if let Some(holder) = holder
                     && holder != owner
                     && self.ledger.terms.holds(&Term { boot, until })
+                    && !self.ledger.presence.is_gone(&holder)
                 {
                     return Err(JournalError::Held { run, owner: holder });
                 }

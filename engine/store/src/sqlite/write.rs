@@ -12,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::open::{database_of, explain};
 use crate::chain::Link;
 use crate::place::unusable;
+use crate::presence::Presence;
 use crate::record::Entry;
 use crate::request::{Reply, Request, follow};
 use crate::terms::{Term, Terms};
@@ -36,6 +37,7 @@ pub(super) struct Ledger {
     place: PathBuf,
     database: Connection,
     terms: Terms,
+    presence: Presence,
     file: Option<(u64, u64)>,
 }
 
@@ -45,6 +47,7 @@ impl Books for Ledger {
             let gone = unusable(&self.place, "journal.db was removed or replaced while it was open");
             return requests.iter().map(|_| Err(gone.clone())).collect();
         }
+        self.presence.announce_all(requests);
         match self.together(requests) {
             Ok(replies) => replies,
             // What is too much together may do one by one (a nearly full disk), and one request's fault is its own.
@@ -56,7 +59,8 @@ impl Books for Ledger {
 
 impl Ledger {
     pub(super) fn new(place: &Path, database: Connection, terms: Terms) -> Self {
-        Self { place: place.to_owned(), database, terms, file: inode(place) }
+        let presence = Presence::in_state_dir(place);
+        Self { place: place.to_owned(), database, terms, presence, file: inode(place) }
     }
 
     fn alone(&self, request: &Request) -> Result<Reply, JournalError> {
@@ -182,7 +186,9 @@ impl Ledger {
             })
             .optional()?;
         let fence = match lease {
-            Some((Some(holder), _, until)) if holder != owner && self.terms.holds(&until) => {
+            Some((Some(holder), _, until))
+                if holder != owner && self.terms.holds(&until) && !self.presence.is_gone(&holder) =>
+            {
                 return Err(Setback::Refused(JournalError::Held { run, owner: holder }));
             }
             Some((_, fence, _)) => fence.saturating_add(1),

@@ -224,17 +224,24 @@ async fn the_last_lines_and_the_lines_of_a_time_are_found() {
 }
 
 #[tokio::test]
-async fn the_tail_stops_where_bytes_were_left_out() {
+async fn lines_begin_anew_where_bytes_were_left_out() {
     let dir = tempfile::tempdir().unwrap();
-    let (sink, _) = outputs(dir.path(), SMALL);
+    let (sink, watch) = outputs(dir.path(), SMALL);
     let mut output = sink.open(run(), &job(1), true).await.unwrap();
-    let text: String = (0..400_000).map(|n| format!("{n:07}\n")).collect();
-    write(&mut output, Stream::Out, text.as_bytes()).await;
+    let text: String = (0..300_000).map(|n| format!("{n:06}\n")).collect();
+    for chunk in text.as_bytes().chunks(50_000) {
+        watch.0.fetch_add(1_000, Ordering::SeqCst);
+        output.write(Stream::Out, chunk).await.unwrap();
+    }
     let reader = OutputReader::of(dir.path(), run(), &job(1));
     let gone = reader.extents(Stream::Out).unwrap().left_out.unwrap();
+    assert_ne!(gone.end % 7, 0, "the bytes that are left begin in the middle of a line");
     let all = reader.tail(Stream::Out, u64::MAX).unwrap();
-    assert_eq!((all.offset, all.lines), (gone.end, (text.len() as u64 - gone.end) / 8));
-    assert_eq!(reader.tail(Stream::Out, 3).unwrap().offset, text.len() as u64 - 24);
+    assert_eq!((all.offset, all.lines), (gone.end, (text.len() as u64 - gone.end) / 7 + 1));
+    assert_eq!(reader.tail(Stream::Out, 3).unwrap().offset, text.len() as u64 - 21);
+    // What came while bytes were left out begins with the first that are there.
+    let then = Timestamp(i64::try_from(gone.start / 50_000 + 5).unwrap() * 1_000);
+    assert_eq!(reader.between(Stream::Out, then, Timestamp(i64::MAX)).unwrap(), gone.end..text.len() as u64);
 }
 
 #[tokio::test]
@@ -267,13 +274,13 @@ async fn old_output_goes_first_and_what_is_spared_stays() {
 async fn a_full_disk_counts_nothing_by_half_and_writing_can_be_tried_again() {
     let disk = Disk::of("4m");
     let bytes = stream(3_000_000);
-    for cap in [SMALL, DEFAULT_CAP] {
+    for (number, cap, chunk) in [(1, SMALL, 33_333), (2, SMALL, 200_000), (3, DEFAULT_CAP, 33_333)] {
         let (sink, _) = outputs(disk.path(), cap);
-        let mut output = sink.open(run(), &job(u32::try_from(cap % 1000).unwrap()), true).await.unwrap();
+        let mut output = sink.open(run(), &job(number), true).await.unwrap();
         let (mut at, mut refused) = (0, 0);
         let mut filler = Some(disk.fill(700_000));
         while at < bytes.len() {
-            let chunk = &bytes[at..bytes.len().min(at + 33_333)];
+            let chunk = &bytes[at..bytes.len().min(at + chunk)];
             let before = output.position(Stream::Out);
             assert_eq!(before, at as u64);
             match output.write(Stream::Out, chunk).await {
@@ -291,9 +298,9 @@ async fn a_full_disk_counts_nothing_by_half_and_writing_can_be_tried_again() {
         }
         assert_eq!(refused, 2, "cap {cap}");
         assert_eq!(output.finish().await.unwrap().out, extent(&bytes));
-        let again = sink.open(run(), &job(u32::try_from(cap % 1000).unwrap()), true).await.unwrap();
+        let again = sink.open(run(), &job(number), true).await.unwrap();
         assert_eq!(again.position(Stream::Out), bytes.len() as u64);
-        let reader = OutputReader::of(disk.path(), run(), &job(u32::try_from(cap % 1000).unwrap()));
+        let reader = OutputReader::of(disk.path(), run(), &job(number));
         let gone = reader.extents(Stream::Out).unwrap().left_out.unwrap_or(0..0);
         let expected = [&bytes[..gone.start as usize], &bytes[gone.end as usize..]].concat();
         assert_eq!(whole(&reader, Stream::Out).0, expected);

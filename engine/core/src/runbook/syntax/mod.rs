@@ -5,7 +5,9 @@
 //! (names, order, references) is in [`super::check`].
 
 mod action;
+mod outputs;
 mod param;
+mod retry;
 mod script;
 mod step;
 

@@ -6,10 +6,9 @@ use std::time::Duration;
 use super::param::is_map;
 use super::{DraftStep, Drafter, ON_FAILURE, Sees, Use};
 use crate::expr::Template;
-use crate::fault::{Fault, FaultCode, Span};
-use crate::ids::{EnvName, ParamName, StepId};
-use crate::runbook::values::compile;
-use crate::runbook::{Action, OutputRule, Probe, Repeat, Retry, RetryOn, Script, Step};
+use crate::fault::{FaultCode, Span};
+use crate::ids::{EnvName, StepId};
+use crate::runbook::{Action, Probe, Repeat, Script, Step};
 use crate::yaml::Node;
 use crate::yaml::read::{Fields, shorten};
 
@@ -288,78 +287,6 @@ impl Drafter<'_, '_> {
         Some(needs)
     }
 
-    fn read_retry(&mut self, node: &Node<'_>) -> Option<Retry> {
-        let mut retry = Retry {
-            times: 0,
-            delay: Duration::from_secs(1),
-            backoff: 2.0,
-            max_delay: Duration::from_secs(300),
-            on: Vec::new(),
-        };
-        let times = |this: &mut Self, node| {
-            this.reader.integer(node, "times", 1, 10_000).and_then(|times| u32::try_from(times).ok())
-        };
-        if !is_map(node) {
-            retry.times = times(self, node)?;
-            return Some(retry);
-        }
-        let mut fields = self.reader.fields(node, "retry")?;
-        match fields.take("times") {
-            Some(node) => retry.times = times(self, node).unwrap_or_default(),
-            None => {
-                self.reader.missing(fields.span(), "retry", "times", "how many further attempts, such as `times: 3`")
-            }
-        }
-        if let Some(delay) = fields.take("delay").and_then(|node| self.reader.duration(node, "delay")) {
-            retry.delay = delay;
-            retry.max_delay = retry.max_delay.max(delay);
-        }
-        if let Some(node) = fields.take("backoff") {
-            retry.backoff = self.reader.number(node, "backoff").unwrap_or(retry.backoff);
-            if !(1.0..=100.0).contains(&retry.backoff) {
-                let message = format!("`backoff` is {} and must be from 1 to 100", retry.backoff);
-                self.reader.fault(FaultCode::BadValue, node.span, message);
-            }
-        }
-        if let Some(node) = fields.take("max_delay") {
-            retry.max_delay = self.reader.duration(node, "max_delay").unwrap_or(retry.max_delay);
-            if retry.max_delay < retry.delay {
-                self.reader.fault(FaultCode::Conflict, node.span, "`max_delay` is shorter than `delay`");
-            }
-        }
-        for node in fields.take("on").and_then(|node| self.reader.one_or_list(node, "on")).unwrap_or_default() {
-            retry.on.extend(self.read_retry_on(node));
-        }
-        self.reader.finish(&fields);
-        Some(retry)
-    }
-
-    fn read_retry_on(&mut self, node: &Node<'_>) -> Option<RetryOn> {
-        match self.reader.text(node, "on")? {
-            "timeout" => Some(RetryOn::Timeout),
-            "unreachable" => Some(RetryOn::Unreachable),
-            text => match text.parse::<u8>() {
-                Ok(0) => {
-                    self.reader.fault(
-                        FaultCode::BadValue,
-                        node.span,
-                        "exit status 0 is success, not a failure to retry",
-                    );
-                    None
-                }
-                Ok(status) => Some(RetryOn::Exit(status)),
-                Err(_) => {
-                    let message = format!("`{}` is not a failure to retry", shorten(text));
-                    let fault = Fault::at(FaultCode::BadValue, self.reader.source, node.span, message)
-                        .hint("an exit status from 1 to 255, `timeout` or `unreachable`")
-                        .did_you_mean(text, ["timeout", "unreachable"]);
-                    self.reader.push(fault);
-                    None
-                }
-            },
-        }
-    }
-
     /// The name of a user, as useradd(8) takes it and a little more; never an option.
     fn read_user(&mut self, node: &Node<'_>) -> Option<String> {
         let text = self.reader.text(node, "become")?;
@@ -388,58 +315,6 @@ impl Drafter<'_, '_> {
             }
         }
         env
-    }
-
-    fn read_outputs(&mut self, node: &Node<'_>) -> BTreeMap<ParamName, OutputRule> {
-        let mut outputs = BTreeMap::new();
-        for entry in self.reader.map(node, "outputs").unwrap_or_default() {
-            let name = match ParamName::new(&entry.key) {
-                Ok(name) => Some(name),
-                Err(bad) => {
-                    let message = format!("`{}` is not the name of an output: {}", shorten(&entry.key), bad.rule());
-                    self.reader.fault(FaultCode::BadName, entry.key_span, message);
-                    None
-                }
-            };
-            let rule = self.read_output(&entry.value);
-            if let (Some(name), Some(rule)) = (name, rule) {
-                outputs.insert(name, rule);
-            }
-        }
-        outputs
-    }
-
-    fn read_output(&mut self, node: &Node<'_>) -> Option<OutputRule> {
-        let mut fields = self.reader.fields(node, "output")?;
-        match fields.take("from") {
-            Some(node) => drop(self.reader.word(node, "from", &[("stdout", ())])),
-            None => self.reader.missing(fields.span(), "output", "from", "`from: stdout`"),
-        }
-        let regex = fields.take("match").and_then(|node| {
-            let text = self.reader.text(node, "match")?;
-            match compile(text) {
-                Ok(_) => Some(OutputRule::Match(text.to_owned())),
-                Err(why) => {
-                    self.reader.fault(FaultCode::BadRegex, node.span, format!("`match`: {why}"));
-                    None
-                }
-            }
-        });
-        let json = fields.entry("json").and_then(|entry| {
-            let text = self.reader.text(&entry.value, "json")?;
-            if regex.is_some() {
-                let message = "an output is found by `match` or by `json`, not by both";
-                self.reader.fault(FaultCode::Conflict, entry.key_span, message);
-            }
-            if !text.is_empty() && !text.starts_with('/') {
-                let message = format!("`json` is `{}`, not a JSON pointer", shorten(text));
-                let hint = format!("begin it with `/`: `/{}`", shorten(&text.replace('.', "/")));
-                self.reader.fault_with(FaultCode::BadValue, entry.value.span, message, hint);
-            }
-            Some(OutputRule::Json(text.to_owned()))
-        });
-        self.reader.finish(&fields);
-        Some(regex.or(json).unwrap_or(OutputRule::Text))
     }
 
     fn read_tags(&mut self, node: &Node<'_>) -> Vec<String> {

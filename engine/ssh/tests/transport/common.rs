@@ -1,8 +1,5 @@
 //! What the tests of the transport share: output kept in memory, news noted down, jobs in a few words.
 
-// Each test binary takes what it needs.
-#![allow(dead_code, clippy::allow_attributes, reason = "not every binary needs all of it")]
-
 use std::sync::Mutex;
 use std::time::Duration;
 

@@ -1,13 +1,9 @@
 //! Jobs on the engine's own machine, with each shell that a host may have as its `sh`.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
-
-mod common;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use common::{Kept, Noted, exit_of, host, job, run_id, until};
+use crate::common::{Kept, Noted, exit_of, host, job, run_id, until};
 use piton_core::run::{LossCause, Refusal};
 use piton_runner::transport::{JobEnd, Launch, Transport as _};
 use piton_ssh::{Hosts, Options};

@@ -1,15 +1,11 @@
 //! Jobs over a real sshd on a loopback port: login shells, refused channels, killed connections, changed keys.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
-
-mod common;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Kept, Mounted, Noted, exit_of, host, job, run_id, until};
+use crate::common::{Kept, Mounted, Noted, exit_of, host, job, run_id, until};
 use piton_core::ids::HostName;
 use piton_core::run::{LossCause, Refusal};
 use piton_runner::observer::Notice;

@@ -1,14 +1,10 @@
 //! Files to a host and from it, over a real sshd and on the engine's own machine.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
-
-mod common;
-
 use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use common::{Mounted, Noted, host, run_id, until};
+use crate::common::{Mounted, Noted, host, run_id, until};
 use piton_core::digest::Digest;
 use piton_core::run::Refusal;
 use piton_runner::observer::Notice;

@@ -1,13 +1,9 @@
 //! Jobs as another user, through a real sudo.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
-
-mod common;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use common::{Kept, Noted, exit_of, host, job, run_id, until};
+use crate::common::{Kept, Noted, exit_of, host, job, run_id, until};
 use piton_core::run::Refusal;
 use piton_runner::transport::{JobEnd, Launch, Transport as _};
 use piton_ssh::{Hosts, Options};
@@ -28,6 +24,8 @@ async fn a_job_becomes_the_user_with_its_values_work_and_outputs() {
                           echo a=1 >>\"$PITON_OUTPUT\"; tr '\\0' '\\n' </proc/$PPID/cmdline | grep -c secret; exit 6";
             let mut job = job(run, &host("local"), "a", script);
             job.env = vec![("value".to_owned(), "it's\n$(secret) \\ \u{1F600}".to_owned())];
+            // Names that the scripts themselves use.
+            job.env.extend(["shell", "script", "own", "env", "line"].map(|name| (name.to_owned(), "/none".to_owned())));
             job.become_user = Some(user.to_owned());
             let mut kept = Kept::default();
             let end = hosts.carry(&job, Launch::Fresh, &mut kept, &Noted::default()).await;

@@ -1,0 +1,98 @@
+//! What a person can do now about a run that waits for them, as commands to copy.
+
+use piton_core::plan::TaskIndex;
+use piton_core::run::{ParkCause, Phase, Run, TaskState, Undo};
+use serde_json::{Value, json};
+
+use crate::screen::{BOLD, DIM, YELLOW, paint};
+use crate::store::Store;
+use crate::visible::visible;
+
+/// One thing that a person can do.
+pub(crate) struct Choice {
+    /// What it means.
+    pub meaning: &'static str,
+    /// The command.
+    pub command: String,
+}
+
+/// Why a task waits for a person.
+pub(crate) fn reason(run: &Run, task: TaskIndex) -> String {
+    let task = run.task(task);
+    match (&task.undo, &task.state) {
+        (Undo::Parked(_, cause), _) => format!("its undo failed: {cause}"),
+        (_, TaskState::Parked(why)) => why.to_string(),
+        (_, state) => state.to_string(),
+    }
+}
+
+/// What a person can do about a parked task.
+pub(crate) fn choices(run: &Run, index: TaskIndex, store: &Store) -> Vec<Choice> {
+    let (id, task) = (run.graph().id(index), run.task(index));
+    let name = word(&id.to_string());
+    let told: String = store.told.iter().map(|w| format!("{} ", word(w))).collect();
+    let say = |meaning, rest: String| Choice { meaning, command: format!("piton {told}{rest}") };
+    let number = run.id();
+    let mut choices = vec![say("look at what it printed", format!("logs {number} {name}"))];
+    let undoing = matches!(task.undo, Undo::Parked(..));
+    if undoing {
+        choices.push(say("try to take it back again", format!("retry {number} {name}")));
+        choices.push(say("it was taken back by hand", format!("resolve {number} {name} --why TEXT")));
+        choices.push(say("leave it as it is", format!("skip {number} {name} --why TEXT")));
+    } else {
+        let unknown = matches!(task.state, TaskState::Parked(ParkCause::Unknown { .. }));
+        let again = if unknown { "do it again, whether or not it happened" } else { "try it again" };
+        choices.push(say(again, format!("retry {number} {name}")));
+        let verified = run.step_of(index).verify.is_some();
+        let by_hand = if verified { "it was done by hand; its `verify` must pass" } else { "it was done by hand" };
+        choices.push(say(by_hand, format!("resolve {number} {name} --why TEXT")));
+        choices.push(say("go on without it", format!("skip {number} {name} --why TEXT")));
+        if run.phase() == Phase::Main {
+            choices.push(say("take back what was done", format!("undo {number} --why TEXT")));
+        }
+    }
+    choices.push(say("stop here; `finally` still runs", format!("cancel {number}")));
+    choices
+}
+
+/// The parked tasks with reasons and choices, as lines.
+pub(crate) fn lines(run: &Run, store: &Store, color: bool) -> Vec<String> {
+    const SHOWN: usize = 10;
+    let parked: Vec<TaskIndex> = run.parked().collect();
+    let mut lines = Vec::new();
+    for &task in parked.iter().take(SHOWN) {
+        let id = paint(color, BOLD, run.graph().id(task));
+        let why = reason(run, task);
+        lines.push(format!("{id} {} {}", paint(color, YELLOW, "waits for a decision:"), visible(why.as_bytes())));
+        lines.extend(choice_lines(run, task, store, color));
+    }
+    if parked.len() > SHOWN {
+        lines.push(format!("and {} more tasks; `piton show {}` lists them", parked.len() - SHOWN, run.id()));
+    }
+    lines
+}
+
+/// What a person can do about a parked task, as lines.
+pub(crate) fn choice_lines(run: &Run, task: TaskIndex, store: &Store, color: bool) -> Vec<String> {
+    let choices = choices(run, task, store);
+    let width = choices.iter().map(|c| c.command.chars().count()).max().unwrap_or(0);
+    let line =
+        |Choice { meaning, command }| format!("  {command:width$}  {}", paint(color, DIM, format_args!("# {meaning}")));
+    choices.into_iter().map(line).collect()
+}
+
+/// The parked tasks for programs.
+pub(crate) fn as_json(run: &Run, store: &Store) -> Vec<Value> {
+    run.parked()
+        .map(|task| {
+            let commands: Vec<String> = choices(run, task, store).into_iter().map(|c| c.command).collect();
+            json!({ "task": run.graph().id(task), "why": reason(run, task), "commands": commands })
+        })
+        .collect()
+}
+
+/// A word of a command line, quoted only where a shell needs it.
+pub(crate) fn word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=@%+".contains(c);
+    if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { piton_core::run::quote(text) }
+}

@@ -1,0 +1,112 @@
+//! From the words of a command line to a plan.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::Args;
+use clap_complete::ArgValueCompleter;
+use piton_core::fault::Source;
+use piton_core::plan::{Plan, Surroundings};
+use piton_core::runbook::{self, Runbook};
+
+use crate::cli::Globals;
+use crate::exit::Failure;
+use crate::inventory::{self, Hosts};
+use crate::project::{self, Project};
+use crate::verb::completing;
+
+/// A runbook and values for its parameters.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Wanted {
+    /// The name of a runbook of the project, or the path of one
+    #[arg(value_name = "RUNBOOK", add = ArgValueCompleter::new(completing::runbooks))]
+    pub runbook: String,
+    /// Values for its parameters; `KEY=@FILE` takes the value from a file, `KEY=@@…` is a value that begins with `@`
+    #[arg(value_name = "KEY=VALUE")]
+    pub params: Vec<String>,
+}
+
+/// What was made of it.
+pub(crate) struct Planned {
+    /// The plan.
+    pub plan: Plan,
+    /// The project, where there is one.
+    pub project: Option<Project>,
+    /// The runbook's text.
+    pub source: Source,
+}
+
+/// Makes the plan, or says everything that stands in its way.
+pub(crate) async fn plan(globals: &Globals, wanted: &Wanted) -> Result<Planned, Failure> {
+    let given = values(&wanted.params)?;
+    let project = project::find(globals.project.as_deref())?;
+    let found = project::runbook(project.as_ref(), &wanted.runbook)?;
+    let (runbook, mut faults) = project::parse(&found.source);
+    let hosts = match inventory::load(project.as_ref()).await {
+        Err(Failure::Faults(more)) => {
+            faults.extend(more);
+            None
+        }
+        other => Some(other?),
+    };
+    let (Some(runbook), Some(hosts), true) = (runbook, hosts, faults.is_empty()) else {
+        return Err(Failure::Faults(faults));
+    };
+    let plan = build(runbook, &given, &hosts, &found.base, &found.source)?;
+    Ok(Planned { plan, project, source: found.source })
+}
+
+/// Makes a plan of a checked runbook.
+pub(crate) fn build(
+    runbook: Runbook,
+    given: &BTreeMap<String, String>,
+    hosts: &Hosts,
+    base: &std::path::Path,
+    source: &Source,
+) -> Result<Plan, Failure> {
+    let params = runbook::read_params(&runbook.params, given).map_err(Failure::Faults)?;
+    let base: PathBuf = std::fs::canonicalize(base)
+        .map_err(|error| Failure::other(format!("{} cannot be entered: {error}", base.display())))?;
+    let Some(base) = base.to_str() else {
+        return Err(Failure::usage(format!("the path {} is not UTF-8, which a plan cannot hold", base.display())));
+    };
+    let around =
+        Surroundings { inventory: &hosts.inventory, allow_unknown_hosts: hosts.allow_unknown, project: base, source };
+    Plan::build(runbook, params, &around).map_err(Failure::Faults)
+}
+
+/// Reads `KEY=VALUE` words.
+fn values(words: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+    let mut values = BTreeMap::new();
+    for word in words {
+        let shown = || word.chars().take(60).collect::<String>().escape_debug().to_string();
+        let Some((key, value)) = word.split_once('=').filter(|(key, _)| !key.is_empty()) else {
+            return Err(Failure::usage(format!("`{}` is not of the form KEY=VALUE", shown())));
+        };
+        let value = match value.strip_prefix('@') {
+            Some(rest) if rest.starts_with('@') => rest.to_owned(),
+            Some(path) => from_file(key, path)?,
+            None => value.to_owned(),
+        };
+        if values.insert(key.to_owned(), value).is_some() {
+            return Err(Failure::usage(format!("the parameter `{}` is given twice", key.escape_debug())));
+        }
+    }
+    Ok(values)
+}
+
+/// The content of a file as a value, without the line break at its end.
+fn from_file(key: &str, path: &str) -> Result<String, Failure> {
+    let source = project::read(std::path::Path::new(path), path).map_err(|failure| match failure {
+        Failure::Usage { message, .. } => Failure::usage(format!("parameter `{}`: {message}", key.escape_debug()))
+            .hint("a value that begins with `@` is written `@@…`"),
+        other @ (Failure::Faults(_)
+        | Failure::Journal(_)
+        | Failure::Drive(_)
+        | Failure::ReaderGone
+        | Failure::Other { .. }) => other,
+    })?;
+    let text = source.text.as_ref();
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
+}

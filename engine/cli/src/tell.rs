@@ -1,0 +1,197 @@
+//! Puts facts into words, one line each.
+
+use std::collections::HashMap;
+
+use anstyle::Style;
+use piton_core::ids::TaskId;
+use piton_core::run::{Event, FailureCause, ParkCause, Recorded, SkipCause, SuccessCause, Word};
+use piton_core::time::{Timestamp, show_size};
+
+use crate::screen::{CYAN, DIM, GREEN, RED, YELLOW, paint};
+use crate::times::{Times, took};
+use crate::visible::visible;
+
+/// Tells a run's facts in order.
+pub(crate) struct Teller {
+    times: Times,
+    color: bool,
+    started: HashMap<TaskId, Timestamp>,
+    created: Option<Timestamp>,
+}
+
+/// How much a line matters, and how it looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tone {
+    /// Only for those who want more.
+    Detail,
+    Plain,
+    Good,
+    Bad,
+    Ask,
+    Act,
+}
+
+impl Teller {
+    pub(crate) fn new(color: bool) -> Self {
+        Self { times: Times::here(), color, started: HashMap::new(), created: None }
+    }
+
+    /// These tasks began before the facts that are told.
+    pub(crate) fn seed(&mut self, running: Vec<(TaskId, Timestamp)>) {
+        self.started.extend(running);
+    }
+
+    /// The line for a fact, where it is worth one; with `all`, every fact is.
+    pub(crate) fn tell(&mut self, recorded: &Recorded<Event>, all: bool) -> Option<String> {
+        let (about, text, tone) = self.words(recorded);
+        if tone == Tone::Detail && !all {
+            return None;
+        }
+        let style = match tone {
+            Tone::Detail => DIM,
+            Tone::Plain => Style::new(),
+            Tone::Good => GREEN,
+            Tone::Bad => RED,
+            Tone::Ask => YELLOW,
+            Tone::Act => CYAN,
+        };
+        let time = paint(self.color, DIM, self.times.clock(recorded.at));
+        let about = about.map(|task| format!("{task} ")).unwrap_or_default();
+        let text = visible(text.as_bytes()).into_owned();
+        Some(format!("{time} {about}{}", paint(self.color, style, text)))
+    }
+
+    fn words<'e>(&mut self, recorded: &'e Recorded<Event>) -> (Option<&'e TaskId>, String, Tone) {
+        let about = task_of(&recorded.event);
+        let (text, tone) = match &recorded.event {
+            Event::RunCreated { by, runbook, .. } => {
+                self.created = Some(recorded.at);
+                (format!("{by} asked for {runbook}"), Tone::Detail)
+            }
+            Event::EngineTook { engine, fence: 1 } => (format!("engine {engine} drives the run"), Tone::Detail),
+            Event::EngineTook { engine, .. } => (format!("engine {engine} took the run over"), Tone::Plain),
+            Event::TaskSkipped { why: SkipCause::ByHand, .. } => ("skipped by hand".to_owned(), Tone::Act),
+            Event::TaskSkipped { why, .. } => (format!("skipped: {why}"), Tone::Plain),
+            Event::TaskUnstartable { .. } => ("cannot start".to_owned(), Tone::Detail),
+            Event::AttemptStarted { task, attempt, .. } => {
+                self.started.entry(task.clone()).or_insert(recorded.at);
+                let which = if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
+                (format!("started{which}"), Tone::Plain)
+            }
+            Event::JobStarted { job, boot } => {
+                (format!("{} {} runs (boot {})", job.part, job.round, boot.0), Tone::Detail)
+            }
+            Event::JobExited { job, exit, .. } => {
+                (format!("{} {} exited with {exit}", job.part, job.round), Tone::Detail)
+            }
+            Event::JobLost { job, why } => (format!("{} {} is lost: {why}", job.part, job.round), Tone::Bad),
+            Event::JobStopped { job, .. } => (format!("{} {} was stopped", job.part, job.round), Tone::Detail),
+            Event::Transferred { bytes, .. } => (format!("moved {}", show_size(*bytes)), Tone::Detail),
+            Event::AttemptTimedOut { .. } => {
+                ("takes longer than its timeout and is being stopped".to_owned(), Tone::Bad)
+            }
+            Event::AttemptFailed { attempt, cause, .. } => {
+                let which = if *attempt > 1 { format!("attempt {attempt} ") } else { String::new() };
+                (format!("{which}failed: {cause}"), Tone::Bad)
+            }
+            Event::RetryScheduled { at, repeat, .. } => {
+                let why = if *repeat { "repeated, which its step allows," } else { "tried again" };
+                (format!("will be {why} at {}", self.times.clock(*at)), Tone::Plain)
+            }
+            Event::ProbeScheduled { at, .. } => (format!("is asked again at {}", self.times.clock(*at)), Tone::Detail),
+            Event::ProbeStarted { .. } => ("is asked again".to_owned(), Tone::Detail),
+            Event::WaitStarted { until, .. } => (format!("waits until {}", self.times.clock(*until)), Tone::Plain),
+            Event::TaskSucceeded { task, how } => {
+                let started = self.started.get(task).copied();
+                let span = started.map(|s| format!(" in {}", took(recorded.at.since(s)))).unwrap_or_default();
+                match how {
+                    SuccessCause::Ran => (format!("succeeded{span}"), Tone::Good),
+                    SuccessCause::AlreadyDone | SuccessCause::FoundDone | SuccessCause::ByHand => {
+                        (how.to_string(), Tone::Good)
+                    }
+                }
+            }
+            Event::TaskFailed { cause: FailureCause::Cancelled, .. } => ("is left as it is".to_owned(), Tone::Detail),
+            Event::TaskFailed { .. } => ("is given up; the run goes on without it".to_owned(), Tone::Bad),
+            Event::TaskParked { why, .. } => match why {
+                ParkCause::Failed(_) => ("waits for a decision".to_owned(), Tone::Ask),
+                ParkCause::Unknown { .. } | ParkCause::UndoFailed(_) | ParkCause::NoReturn(_) => {
+                    (format!("waits for a decision: {why}"), Tone::Ask)
+                }
+            },
+            Event::WordTaken { by, word, refused, .. } => {
+                let (said, why) = said(word);
+                let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
+                match refused {
+                    None => (format!("{by} says {said}{why}"), Tone::Act),
+                    Some(reason) => (format!("{by} says {said}{why}, which is refused: {reason}"), Tone::Bad),
+                }
+            }
+            Event::ResolveStarted { .. } => ("was done by hand, it is said".to_owned(), Tone::Detail),
+            Event::TaskReleased { .. } => ("is put back to be tried again".to_owned(), Tone::Detail),
+            Event::CancelStarted => ("the run is being cancelled".to_owned(), Tone::Act),
+            Event::UndoStarted { because: None } => ("what was done is being taken back".to_owned(), Tone::Act),
+            Event::UndoStarted { because: Some(task) } => {
+                (format!("what was done is being taken back, because {task} failed"), Tone::Act)
+            }
+            Event::UndoAttemptStarted { attempt, .. } => {
+                let which = if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
+                (format!("undo started{which}"), Tone::Plain)
+            }
+            Event::TaskUndone { .. } => ("was taken back".to_owned(), Tone::Good),
+            Event::UndoSkipped { .. } => ("is left as it is".to_owned(), Tone::Plain),
+            Event::FinallyStarted => ("the steps under `finally` begin".to_owned(), Tone::Detail),
+            Event::RunEnded { outcome } => {
+                let span = self.created.map(|c| format!(" after {}", took(recorded.at.since(c)))).unwrap_or_default();
+                (format!("the run {outcome}{span}"), Tone::Detail)
+            }
+        };
+        (about, text, tone)
+    }
+}
+
+/// A word, and the reason given for it.
+pub(crate) fn said(word: &Word) -> (String, &str) {
+    match word {
+        Word::Cancel { why } => ("cancel".to_owned(), why),
+        Word::Retry { task, why } => (format!("retry {task}"), why),
+        Word::Skip { task, why } => (format!("skip {task}"), why),
+        Word::Resolve { task, why, .. } => (format!("resolve {task}"), why),
+        Word::Undo { why } => ("undo".to_owned(), why),
+    }
+}
+
+/// The task that a fact is about, where it is about one.
+pub(crate) fn task_of(event: &Event) -> Option<&TaskId> {
+    match event {
+        Event::TaskSkipped { task, .. }
+        | Event::TaskUnstartable { task }
+        | Event::AttemptStarted { task, .. }
+        | Event::Transferred { task, .. }
+        | Event::AttemptTimedOut { task, .. }
+        | Event::AttemptFailed { task, .. }
+        | Event::RetryScheduled { task, .. }
+        | Event::ProbeScheduled { task, .. }
+        | Event::ProbeStarted { task }
+        | Event::WaitStarted { task, .. }
+        | Event::TaskSucceeded { task, .. }
+        | Event::TaskFailed { task, .. }
+        | Event::TaskParked { task, .. }
+        | Event::ResolveStarted { task, .. }
+        | Event::TaskReleased { task }
+        | Event::UndoAttemptStarted { task, .. }
+        | Event::TaskUndone { task }
+        | Event::UndoSkipped { task } => Some(task),
+        Event::JobStarted { job, .. }
+        | Event::JobExited { job, .. }
+        | Event::JobLost { job, .. }
+        | Event::JobStopped { job, .. } => Some(&job.attempt.task),
+        Event::RunCreated { .. }
+        | Event::EngineTook { .. }
+        | Event::WordTaken { .. }
+        | Event::CancelStarted
+        | Event::UndoStarted { .. }
+        | Event::FinallyStarted
+        | Event::RunEnded { .. } => None,
+    }
+}

@@ -1,0 +1,119 @@
+//! `piton check`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use piton_core::fault::Fault;
+use serde_json::{Value, json};
+
+use crate::cli::Globals;
+use crate::exit::{Code, Failure, count};
+use crate::inventory;
+use crate::planning;
+use crate::project::{self, Found};
+use crate::screen::{GREEN, Screen};
+
+/// Find every fault of runbooks, of the inventory and of piton.toml at once
+///
+/// Without RUNBOOK the whole project is checked. Where every parameter has a default, a plan is made, too, so that
+/// hosts which do not exist are found.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Names or paths of runbooks
+    #[arg(value_name = "RUNBOOK", add = clap_complete::ArgValueCompleter::new(super::completing::runbooks))]
+    runbooks: Vec<String>,
+}
+
+pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Result<Code, Failure> {
+    let project = project::find(globals.project.as_deref())?;
+    let mut faults = Vec::new();
+    let hosts = keep_faults(inventory::load(project.as_ref()).await, &mut faults)?;
+    let mut found = Vec::new();
+    if args.runbooks.is_empty() {
+        let Some(project) = &project else {
+            return Err(Failure::usage(format!("there is no project here ({} marks one)", project::FILE))
+                .hint("say which runbook to check, or choose a project with -C DIR"));
+        };
+        for path in project::runbooks(project)? {
+            let source = keep_faults(project::read(&path, &project::shown(&path)), &mut faults)?;
+            found.extend(source.map(|source| Found { source, base: project.root.clone() }));
+        }
+    }
+    for wanted in &args.runbooks {
+        found.extend(keep_faults(project::runbook(project.as_ref(), wanted), &mut faults)?);
+    }
+
+    let mut good = Vec::new();
+    if let Some(path) = hosts.as_ref().and_then(|h| h.from.clone()) {
+        let number = hosts.as_ref().map_or(0, |h| h.inventory.hosts.len());
+        good.push(Good { file: path, what: count(number, "host"), json: json!({ "hosts": number }) });
+    }
+    for Found { source, base } in found {
+        let (runbook, mut own) = project::parse(&source);
+        let Some(runbook) = runbook.filter(|_| own.is_empty()) else {
+            faults.append(&mut own);
+            continue;
+        };
+        let file = source.name.to_string();
+        let steps = runbook.steps.len() + runbook.finally.len();
+        let what = format!("{}: {}", runbook.name, count(steps, "step"));
+        let json = json!({ "runbook": runbook.name, "title": runbook.title, "steps": steps });
+        let plannable = runbook.params.iter().all(|p| p.default.is_some() || !p.required);
+        if let Some(hosts) = hosts.as_ref().filter(|_| plannable) {
+            let planned = planning::build(runbook, &BTreeMap::new(), hosts, Path::new(&base), &source);
+            if keep_faults(planned, &mut faults)?.is_none() {
+                continue;
+            }
+        }
+        good.push(Good { file, what, json });
+    }
+    tell(&good, faults, screen)
+}
+
+/// A document without faults.
+struct Good {
+    file: String,
+    what: String,
+    json: Value,
+}
+
+fn tell(good: &[Good], faults: Vec<Fault>, screen: &Screen) -> Result<Code, Failure> {
+    let mut out = screen.out();
+    if screen.json {
+        let good: Vec<Value> = good
+            .iter()
+            .map(|g| {
+                let mut value = g.json.clone();
+                value["file"] = Value::from(g.file.as_str());
+                value
+            })
+            .collect();
+        out.json(&json!({ "good": good, "faults": crate::faults::to_json(&faults) }))?;
+        out.flush()?;
+        return Ok(if faults.is_empty() { Code::Succeeded } else { Code::Faulty });
+    }
+    for Good { file, what, .. } in good {
+        let ok = out.paint(GREEN, "ok");
+        out.line(format_args!("{ok}  {file}  {what}"))?;
+    }
+    out.flush()?;
+    if faults.is_empty() { Ok(Code::Succeeded) } else { Err(Failure::Faults(faults)) }
+}
+
+/// Faults are collected; anything else ends the check.
+fn keep_faults<T>(result: Result<T, Failure>, faults: &mut Vec<Fault>) -> Result<Option<T>, Failure> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(Failure::Faults(mut more)) => {
+            faults.append(&mut more);
+            Ok(None)
+        }
+        Err(
+            failure @ (Failure::Usage { .. }
+            | Failure::Journal(_)
+            | Failure::Drive(_)
+            | Failure::ReaderGone
+            | Failure::Other { .. }),
+        ) => Err(failure),
+    }
+}

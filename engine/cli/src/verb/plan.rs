@@ -1,0 +1,316 @@
+//! `piton plan`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use piton_core::ids::{AttemptId, HostName, JobId, Part, RunId};
+use piton_core::plan::{Plan, PlannedStep};
+use piton_core::run::{JobText, PutText, Run, TransferText};
+use piton_core::runbook::{Action, OnFailure, Repeat, Retry, RetryOn};
+use piton_core::time::show_duration;
+use piton_core::value::to_text;
+use serde_json::{Value, json};
+
+use crate::cli::Globals;
+use crate::exit::{Code, Failure, count};
+use crate::planning::{self, Wanted};
+use crate::screen::{BOLD, CYAN, DIM, Out, Screen};
+use crate::visible::visible_lines;
+
+/// Show what a run would do, on each host, and the way back
+///
+/// The tasks in order, the commands as they will run, what is retried, what an undo would do. Nothing is stored and no
+/// host is asked.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    wanted: Wanted,
+}
+
+pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Result<Code, Failure> {
+    let planned = planning::plan(globals, &args.wanted).await?;
+    show(&planned.plan, planned.source.name.as_ref(), screen)
+}
+
+/// Shows a plan.
+pub(crate) fn show(plan: &Plan, from: &str, screen: &Screen) -> Result<Code, Failure> {
+    // No event has happened to this run: it only serves to ask what its texts are.
+    let run = Run::new(RunId::from_parts(0, 0), Arc::new(plan.clone()));
+    let mut out = screen.out();
+    if screen.json {
+        out.json(&as_json(plan, &run))?;
+        out.flush()?;
+        return Ok(Code::Succeeded);
+    }
+    out.line(format_args!("{}  {}", out.paint(BOLD, &plan.runbook), plan.title))?;
+    out.line(format_args!("from    {from}"))?;
+    out.line(format_args!("digest  {}", plan.digest()))?;
+    let hosts = count(plan.hosts.len(), "host");
+    out.line(format_args!(
+        "tasks   {} on {hosts}, {} at once at most, on failure {}",
+        run.graph().len(),
+        plan.max_parallel,
+        policy(plan.on_failure)
+    ))?;
+    if !plan.params.is_empty() {
+        out.line("params")?;
+        for (name, value) in &plan.params {
+            let value = if value.is_null() { "(none)".to_owned() } else { visible_lines(to_text(value).as_bytes()) };
+            out.line(format_args!("  {name} = {}", value.replace('\n', "\n    ")))?;
+        }
+    }
+    for (index, planned) in plan.steps.iter().enumerate() {
+        if planned.finally && (index == 0 || !plan.steps[index - 1].finally) {
+            out.line("")?;
+            out.line(out.paint(BOLD, "finally"))?;
+        }
+        out.line("")?;
+        step(&mut out, plan, &run, index, planned)?;
+    }
+    out.line("")?;
+    way_back(&mut out, plan)?;
+    out.flush()?;
+    Ok(Code::Succeeded)
+}
+
+fn step(out: &mut Out, plan: &Plan, run: &Run, index: usize, planned: &PlannedStep) -> Result<(), Failure> {
+    let step = &planned.step;
+    let title = if step.title.is_empty() { String::new() } else { format!("  {}", step.title) };
+    out.line(format_args!("{}. {}{title}", index + 1, out.paint(BOLD, &step.id)))?;
+    if !planned.hosts.is_empty() {
+        out.line(format_args!("   hosts    {}", names(&planned.hosts)))?;
+    }
+    let needs: Vec<String> = planned
+        .needs
+        .iter()
+        .map(|n| {
+            let id = &plan.steps[n.step].step.id;
+            if n.per_host && planned.hosts.len() > 1 { format!("{id} (each host for itself)") } else { id.to_string() }
+        })
+        .collect();
+    out.line(format_args!("   needs    {}", if needs.is_empty() { "nothing".to_owned() } else { needs.join(", ") }))?;
+    if let Some(when) = &step.when {
+        out.line(format_args!("   when     {}", when.source()))?;
+    }
+    let words = modifiers(planned);
+    if !words.is_empty() {
+        out.line(format_args!("   and      {}", words.join("; ")))?;
+    }
+    for (name, value) in &step.env {
+        out.line(format_args!("   env      {name}={}", value.source()))?;
+    }
+    if step.unless.is_some() {
+        scripts(out, run, index, Part::Unless, "unless")?;
+    }
+    match &step.action {
+        Action::Run(_) => scripts(out, run, index, Part::Main, "run")?,
+        Action::Exec(words) => {
+            let plain: Vec<&str> = words.iter().map(|w| w.source()).collect();
+            if job_text(run, index, 0, Part::Main).is_ok() {
+                scripts(out, run, index, Part::Main, "exec")?;
+            } else {
+                out.line(format_args!("   exec     {}", plain.join(" ")))?;
+            }
+        }
+        Action::Put(_) | Action::Get(_) => transfers(out, run, index)?,
+        Action::Assert(all) => {
+            for assertion in all {
+                out.line(format_args!("   assert   {}", assertion.that.source()))?;
+            }
+        }
+        Action::WaitFor(span) => out.line(format_args!("   wait     {}", show_duration(*span)))?,
+        Action::WaitUntil(_) => {}
+    }
+    if let Some(probe) = step.probe() {
+        let label = if step.verify.is_some() { "verify" } else { "until" };
+        let often = if probe.within.is_zero() {
+            label.to_owned()
+        } else {
+            format!("{label} (every {}, within {})", show_duration(probe.every), show_duration(probe.within))
+        };
+        scripts(out, run, index, Part::Verify, &often)?;
+    }
+    if step.undo.is_some() {
+        scripts(out, run, index, Part::Undo, "undo")?;
+    }
+    Ok(())
+}
+
+/// The script of one part, once for all hosts that get the same.
+fn scripts(out: &mut Out, run: &Run, index: usize, part: Part, label: &str) -> Result<(), Failure> {
+    let hosts = &run.plan().steps[index].hosts;
+    let mut same: Vec<(Result<JobText, String>, Vec<HostName>)> = Vec::new();
+    for number in 0..hosts.len().max(1) {
+        // The environment may differ from host to host; it is shown as it is written.
+        let text = job_text(run, index, number, part).map(|text| JobText { env: Vec::new(), ..text });
+        let host = hosts.get(number).cloned();
+        match same.iter_mut().find(|(known, _)| *known == text) {
+            Some((_, with)) => with.extend(host),
+            None => same.push((text, host.into_iter().collect())),
+        }
+    }
+    let several = same.len() > 1;
+    for (text, on) in same {
+        let on = if several { format!(" on {}", names(&on)) } else { String::new() };
+        let text = match text {
+            Ok(text) => text,
+            // Only what depends on outputs has no value yet: the script itself is constant.
+            Err(why) => match written(run, index, part) {
+                Some(text) => text,
+                None => {
+                    out.line(format_args!("   {label}{on}: known when it runs ({why})"))?;
+                    continue;
+                }
+            },
+        };
+        let shell = if text.shell == "sh" { String::new() } else { format!(" [{}]", text.shell) };
+        out.line(format_args!("   {}{shell}{on}", out.paint(CYAN, label)))?;
+        for line in visible_lines(text.script.trim_end().as_bytes()).lines() {
+            out.line(format_args!("     {} {line}", out.paint(DIM, "|")))?;
+        }
+    }
+    Ok(())
+}
+
+fn job_text(run: &Run, index: usize, number: usize, part: Part) -> Result<JobText, String> {
+    let tasks = run.graph().tasks_of(index);
+    let task = tasks.start + u32::try_from(number).unwrap_or(u32::MAX);
+    let attempt = AttemptId { task: run.graph().id(task).clone(), number: 1 };
+    run.job_text(&JobId { attempt, part, round: 1 })
+}
+
+/// The script as it stands in the runbook, where it does.
+fn written(run: &Run, index: usize, part: Part) -> Option<JobText> {
+    let step = &run.plan().steps[index].step;
+    let script = match (part, &step.action) {
+        (Part::Unless, _) => step.unless.as_ref(),
+        (Part::Undo, _) => step.undo.as_ref(),
+        (Part::Verify, _) => step.probe().map(|p| &p.script),
+        (Part::Main, Action::Run(script)) => Some(script),
+        (
+            Part::Main,
+            Action::Exec(_)
+            | Action::Put(_)
+            | Action::Get(_)
+            | Action::Assert(_)
+            | Action::WaitFor(_)
+            | Action::WaitUntil(_),
+        ) => None,
+    }?;
+    let (shell, script) = (script.shell.clone(), script.text.clone());
+    Some(JobText { shell, script, env: Vec::new(), become_user: step.become_user.clone() })
+}
+
+fn transfers(out: &mut Out, run: &Run, index: usize) -> Result<(), Failure> {
+    for task in run.graph().tasks_of(index) {
+        let id = run.graph().id(task);
+        let host = id.host.as_ref().map_or(HostName::LOCAL, HostName::as_str);
+        let line = match run.transfer_text(task) {
+            Ok(TransferText::Put { source, to, mode, owner, .. }) => {
+                let what = match source {
+                    PutText::File(path) => path,
+                    PutText::Content(text) => format!("{} bytes of text", text.len()),
+                };
+                let mode = mode.map(|m| format!(" mode {m:o}")).unwrap_or_default();
+                let owner = owner.map(|o| format!(" owner {o}")).unwrap_or_default();
+                format!("put      {what} -> {host}:{to}{mode}{owner}")
+            }
+            Ok(TransferText::Get { from, to, .. }) => format!("get      {host}:{from} -> {to}"),
+            Err(why) => format!("moves files of {host}; which ones is known when it runs ({why})"),
+        };
+        out.line(format_args!("   {line}"))?;
+    }
+    Ok(())
+}
+
+fn modifiers(planned: &PlannedStep) -> Vec<String> {
+    let step = &planned.step;
+    let mut words = Vec::new();
+    words.extend(step.become_user.as_ref().map(|user| format!("becomes {user}")));
+    words.extend(step.timeout.map(|t| format!("stopped after {}", show_duration(t))));
+    words.extend(step.retry.as_ref().map(retries));
+    if step.repeat == Repeat::Safe {
+        words.push("repeated if its outcome is lost".to_owned());
+    }
+    words.extend(step.on_failure.map(|p| format!("on failure {}", policy(p))));
+    if step.point_of_no_return {
+        words.push("point of no return: nothing is undone automatically from here on".to_owned());
+    }
+    if step.no_log {
+        words.push("its output is not kept".to_owned());
+    }
+    if !step.tags.is_empty() {
+        words.push(format!("tags {}", step.tags.join(", ")));
+    }
+    words
+}
+
+fn retries(retry: &Retry) -> String {
+    let on: Vec<String> = retry
+        .on
+        .iter()
+        .map(|on| match on {
+            RetryOn::Exit(status) => format!("exit {status}"),
+            RetryOn::Timeout => "timeout".to_owned(),
+            RetryOn::Unreachable => "unreachable".to_owned(),
+        })
+        .collect();
+    let on = if on.is_empty() { String::new() } else { format!(" on {}", on.join(", ")) };
+    format!("tried again {} times{on}, first after {}", retry.times, show_duration(retry.delay))
+}
+
+fn policy(policy: OnFailure) -> &'static str {
+    match policy {
+        OnFailure::Stop => "stop and ask",
+        OnFailure::Undo => "undo",
+        OnFailure::Continue => "continue",
+    }
+}
+
+/// What an undo would do, in its order.
+fn way_back(out: &mut Out, plan: &Plan) -> Result<(), Failure> {
+    let main = plan.steps.iter().filter(|s| !s.finally);
+    let acts = |s: &&PlannedStep| match s.step.action {
+        Action::Run(_) | Action::Exec(_) | Action::Put(_) | Action::Get(_) => true,
+        Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) => false,
+    };
+    let acting: Vec<&PlannedStep> = main.filter(acts).collect();
+    let way: Vec<&str> = acting.iter().rev().filter(|s| s.step.undo.is_some()).map(|s| s.step.id.as_str()).collect();
+    let none: Vec<&str> = acting.iter().filter(|s| s.step.undo.is_none()).map(|s| s.step.id.as_str()).collect();
+    let no_return = acting.iter().find(|s| s.step.point_of_no_return).map(|s| s.step.id.as_str());
+    out.line(format_args!("way back  {}", if way.is_empty() { "none".to_owned() } else { way.join(", then ") }))?;
+    if !none.is_empty() {
+        out.line(format_args!("no undo   {}", none.join(", ")))?;
+    }
+    if let Some(step) = no_return {
+        out.line(format_args!("no return once {step} has begun"))?;
+    }
+    Ok(())
+}
+
+/// Host names, the first ones if they are many.
+fn names(hosts: &[HostName]) -> String {
+    const SHOWN: usize = 12;
+    let some: Vec<&str> = hosts.iter().take(SHOWN).map(HostName::as_str).collect();
+    let more = hosts.len().saturating_sub(SHOWN);
+    if more > 0 { format!("{} and {more} more", some.join(", ")) } else { some.join(", ") }
+}
+
+fn as_json(plan: &Plan, run: &Run) -> Value {
+    let tasks: Vec<Value> = (0..run.graph().len())
+        .map(|task| {
+            let needs: Vec<String> =
+                run.graph().before(plan, task).into_iter().map(|t| run.graph().id(t).to_string()).collect();
+            let attempt = AttemptId { task: run.graph().id(task).clone(), number: 1 };
+            let text = run.job_text(&JobId { attempt, part: Part::Main, round: 1 });
+            let mut value = json!({ "task": run.graph().id(task), "needs": needs });
+            if let Ok(text) = text {
+                value["shell"] = Value::from(text.shell);
+                value["script"] = Value::from(text.script);
+                value["env"] = json!(text.env.into_iter().collect::<BTreeMap<String, String>>());
+            }
+            value
+        })
+        .collect();
+    json!({ "digest": plan.digest(), "plan": plan, "tasks": tasks })
+}
