@@ -21,7 +21,8 @@ fi
 PITON_WORK=$own/work PITON_OUTPUT=$own/$5.output
 export PITON_WORK PITON_OUTPUT
 cd "$PITON_WORK" || exit 126
-shell=$2 script=$own/$5.script
+# What the job is told may have any name, also one of ours: so from there on only the positions are used.
+set -- "$2" "$own/$5.script"
 umask 022
 eval "$env"
-exec "$shell" "$script" </dev/null
+exec "$1" "$2" </dev/null

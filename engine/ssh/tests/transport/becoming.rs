@@ -24,6 +24,8 @@ async fn a_job_becomes_the_user_with_its_values_work_and_outputs() {
                           echo a=1 >>\"$PITON_OUTPUT\"; tr '\\0' '\\n' </proc/$PPID/cmdline | grep -c secret; exit 6";
             let mut job = job(run, &host("local"), "a", script);
             job.env = vec![("value".to_owned(), "it's\n$(secret) \\ \u{1F600}".to_owned())];
+            // Names that the scripts themselves use.
+            job.env.extend(["shell", "script", "own", "env", "line"].map(|name| (name.to_owned(), "/none".to_owned())));
             job.become_user = Some(user.to_owned());
             let mut kept = Kept::default();
             let end = hosts.carry(&job, Launch::Fresh, &mut kept, &Noted::default()).await;
