@@ -58,6 +58,11 @@ pub(super) fn index_of(file: &Path) -> PathBuf {
     name.into()
 }
 
+/// Whether anything of a job's streams may be there already.
+pub(super) fn is_begun(dir: &Path, job: &str) -> bool {
+    [Stream::Out, Stream::Err].into_iter().any(|stream| first(dir, job, stream).symlink_metadata().is_ok())
+}
+
 /// The stretches of a stream in order: the first bytes, then those further ones that follow each other up to the end.
 pub(super) fn stretches(dir: &Path, job: &str, stream: Stream) -> io::Result<Vec<Stretch>> {
     let prefix = format!("{job}{}.", ending(stream));

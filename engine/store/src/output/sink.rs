@@ -80,8 +80,13 @@ impl OutputSink for FileOutputs {
             return Ok(Box::new(FileOutput { who, clock, streams: streams.map(share) }));
         }
         let (limits, name) = (self.limits, files::name_of(job));
+        if !files::is_begun(&dir, &name) {
+            // Nothing is there to be read, and nothing is made before there is something to keep: most jobs print nothing,
+            // and another thread would cost more than the work.
+            let streams = [Stream::Out, Stream::Err].map(|stream| Kept::fresh(&dir, &name, stream, limits));
+            return Ok(Box::new(FileOutput { who, clock, streams: streams.map(share) }));
+        }
         let opened = blocking(&who, move || {
-            make_dir(&dir)?;
             let open = |stream| Kept::open(&dir, &name, stream, limits);
             Ok([open(Stream::Out)?, open(Stream::Err)?])
         });
@@ -122,6 +127,10 @@ impl JobOutput for FileOutput {
 
     async fn finish(&mut self) -> Result<Printed, OutputError> {
         let [out, err] = self.streams.each_ref().map(Arc::clone);
+        if lock(&out).is_empty() && lock(&err).is_empty() {
+            let extent = |kept: &Kept| Extent { len: 0, digest: Digest(kept.digest.digest()) };
+            return Ok(Printed { out: Some(extent(&lock(&out))), err: Some(extent(&lock(&err))) });
+        }
         blocking(&self.who, move || {
             let (out, err) = (lock(&out).finish()?, lock(&err).finish()?);
             Ok(Printed { out: Some(out), err: Some(err) })
@@ -204,6 +213,18 @@ struct Files {
 impl Kept {
     fn nowhere() -> Self {
         Self { position: 0, digest: Digester::new(), whereto: Whereto::Nowhere(Vec::new()) }
+    }
+
+    /// A stream of which nothing is kept yet.
+    fn fresh(dir: &Path, job: &str, stream: Stream, limits: Limits) -> Self {
+        let stretches = Vec::new();
+        let files =
+            Files { dir: dir.to_owned(), job: job.to_owned(), stream, limits, stretches, open: None, new_names: true };
+        Self { position: 0, digest: Digester::new(), whereto: Whereto::Files(files) }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.position == 0
     }
 
     fn open(dir: &Path, job: &str, stream: Stream, limits: Limits) -> io::Result<Self> {
@@ -328,6 +349,7 @@ impl Files {
                 Ok(())
             }
             None => {
+                make_dir(&self.dir)?;
                 let (stretch, file) = Stretch::create_first(files::first(&self.dir, &self.job, self.stream))?;
                 self.adopt(stretch, file, position)
             }
