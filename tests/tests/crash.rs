@@ -275,7 +275,7 @@ fn values_arrive_unchanged_in_every_shell() {
         long,
     ];
     let mut yaml =
-        "runbook: values\ntitle: values\nparams:\n  value: { type: string }\n  into: { type: path }\nsteps:\n"
+        "runbook: values\ntitle: values\nparams:\n  value: { type: string }\n  into: { type: path }\n  p_dir: { type: string, default: /nonexistent }\n  p_job: { type: string, default: /nonexistent }\nsteps:\n"
             .to_owned();
     for (number, shell) in ["dash", "bash", "busybox", "ksh", "mksh"].iter().enumerate() {
         let (shell, script) = match *shell {
@@ -338,6 +338,60 @@ fn a_cancelled_step_leaves_nothing_alive() {
     let end = run.wait_with_output().unwrap();
     assert_eq!(end.status.code(), Some(6), "{}", String::from_utf8_lossy(&end.stderr));
     assert_eq!(sleepers(), 0);
+}
+
+/// A disk of its own, full at will; gone when dropped.
+struct Disk(std::path::PathBuf);
+
+impl Disk {
+    fn of(place: std::path::PathBuf, size: &str) -> Self {
+        std::fs::create_dir(&place).unwrap();
+        mount(&["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"], &place);
+        Self(place)
+    }
+
+    fn grow(&self, size: &str) {
+        mount(&["-o", &format!("remount,size={size}")], &self.0);
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // What is left is a mount under a temporary directory.
+        let _left = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+fn mount(words: &[&str], place: &Path) {
+    let done = Command::new("mount").args(words).arg(place).status().unwrap();
+    assert!(done.success(), "mount {words:?}: this test needs root");
+}
+
+/// The disk with the journal and the output files is full: the run waits, says so, and goes on when there is room.
+#[test]
+fn lab_a_full_disk_holds_a_run_up_and_loses_nothing() {
+    let place = Place::new(PITON);
+    let disk = Disk::of(place.outside("disk"), "900k");
+    let witness = place.outside("witness");
+    place.write(
+        "runbooks/large.yaml",
+        "runbook: large\ntitle: large\nparams:\n  witness: { type: path }\nsteps:\n  - { id: a, run: 'echo a >> \"$witness\"; head -c 300000 /dev/zero' }\n  - { id: b, run: 'echo b >> \"$witness\"; head -c 700000 /dev/zero' }\n  - { id: c, run: 'echo c >> \"$witness\"' }\n",
+    );
+    let state = disk.0.join("state").display().to_string();
+    let said = place.outside("said");
+    let mut command = place.command(&["--state", &state, "run", "large", &format!("witness={}", witness.display())]);
+    let run =
+        command.stdout(std::process::Stdio::null()).stderr(std::fs::File::create(&said).unwrap()).spawn().unwrap();
+    let full = || std::fs::read_to_string(&said).unwrap_or_default().contains("no space left");
+    wait_for(&|| "it never says that the disk is full".to_owned(), &|| full().then_some(()));
+    assert_eq!(lines(&witness), ["a", "b"]);
+    disk.grow("20m");
+    let end = run.wait_with_output().unwrap();
+    assert_eq!(end.status.code(), Some(0), "{}", std::fs::read_to_string(&said).unwrap());
+    assert_eq!(lines(&witness), ["a", "b", "c"]);
+    let logs = place.piton(&["--state", &state, "logs", "latest", "b", "--raw"]);
+    assert_eq!(logs.out.len(), 700_000);
+    assert_eq!(place.piton(&["--state", &state, "verify", "latest"]).code, 0);
 }
 
 /// A word from another terminal reaches a run that waits, at once.

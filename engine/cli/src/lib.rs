@@ -44,6 +44,7 @@ pub fn main() -> ExitCode {
         }
     };
     trace();
+    allow_many_files();
     let screen = cli.globals.screen();
     let code = verb::run(cli, &screen).unwrap_or_else(|failure| report(&screen, &failure));
     ExitCode::from(code as u8)
@@ -69,6 +70,20 @@ fn report(screen: &Screen, failure: &Failure) -> Code {
     }
     code
 }
+
+/// Lets this process have as many files open as the system permits: each job in flight has two output files, and each
+/// channel to a host three pipes (getrlimit(2), RLIMIT_NOFILE). Best effort: with fewer, fewer hosts are reached at once.
+fn allow_many_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.unwrap_or(MANY_FILES).min(MANY_FILES);
+    if limit.current.is_some_and(|now| now < wanted) {
+        let _best_effort = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: limit.maximum });
+    }
+}
+
+/// More than any run needs.
+const MANY_FILES: u64 = 65_536;
 
 /// Traces to stderr what `PITON_LOG` asks for, in the form of tracing-subscriber's `EnvFilter`.
 fn trace() {

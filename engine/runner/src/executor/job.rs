@@ -39,6 +39,7 @@ pub(super) struct JobTask {
     news: mpsc::UnboundedSender<Input>,
     spec: JobSpec,
     keep: bool,
+    told: AtomicBool,
     rules: std::collections::BTreeMap<piton_core::ids::ParamName, OutputRule>,
 }
 
@@ -72,7 +73,7 @@ impl JobTask {
             env: text.env,
             become_user: text.become_user,
         };
-        Ok(Self { ports: ports.clone(), news, spec, keep: !step.no_log, rules })
+        Ok(Self { ports: ports.clone(), news, spec, keep: !step.no_log, told: AtomicBool::new(false), rules })
     }
 
     pub(super) fn host(&self) -> &HostName {
@@ -127,8 +128,11 @@ impl JobTask {
         }
     }
 
+    /// Waits a moment for room; that there is none is said once.
     async fn wait_for_room(&self, error: &OutputError) {
-        self.ports.observer.notice(&Notice::Full { why: error.to_string() });
+        if !self.told.swap(true, Ordering::AcqRel) {
+            self.ports.observer.notice(&Notice::Full { why: error.to_string() });
+        }
         tokio::time::sleep(FULL_PAUSE).await;
     }
 

@@ -156,16 +156,15 @@ p_launch() {
   p_env=; p_script=; p_text=;
   if [ "$p_code" -gt 255 ]; then p_code=$((p_code - 128)); fi;
   if [ -n "$p_user" ]; then eval "$p_fetch"; fi;
-  { p_put "exit $p_code end" 1<>"$p_job.state"; } 2>/dev/null;
-  p_look;
-  case $p_how in exit) p_finish; ;; *) p_watch "$p_run" "$p_name" "$p_user"; ;; esac;
+  if { p_put "exit $p_code end" 1<>"$p_job.state"; } 2>/dev/null; then p_finish;
+  else p_watch "$p_run" "$p_name" "$p_user"; fi;
 };
 
 # In the subshell that becomes the job: writes down who it is. (ulimit makes ksh93 fork a subshell for real.)
 p_enter() {
   ulimit -t unlimited 2>/dev/null;
-  p_pid=; { read -r p_pid p_rest </proc/self/stat; } 2>/dev/null;
-  p_alive "$p_pid" "";
+  p_stat=; { IFS= read -r p_stat </proc/self/stat; } 2>/dev/null;
+  p_pid=${p_stat%%" "*}; set -- ${p_stat##*"$p_close"}; p_start=${20};
   p_put "$p_pid $p_start$p_nl" >>"$p_job.state";
   umask "$p_mask";
 };
