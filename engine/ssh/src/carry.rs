@@ -170,7 +170,9 @@ impl Carry<'_> {
         } else {
             shell.ask(&script::watch(self.job)).await?;
         }
-        let mut follower = Follower::Off;
+        // A job that ends soon is one round trip. Of one that does not, the second channel tells that it has begun.
+        let soon = tokio::time::sleep(self.pool.common.options.follow_after);
+        let mut follower = Follower::Later(Box::pin(soon));
         loop {
             let answer = tokio::select! {
                 answer = shell.answer() => answer?,
@@ -181,10 +183,7 @@ impl Carry<'_> {
             };
             self.outage.over(self.news);
             match answer.word() {
-                "started" | "found" => {
-                    self.known = Known::Began(Some(shell.boot.clone()));
-                    follower = Follower::Later(Box::pin(tokio::time::sleep(self.pool.common.options.follow_after)));
-                }
+                "found" => self.known = Known::Began(Some(shell.boot.clone())),
                 "tick" => {}
                 "exited" => return self.collect(shell, &answer, follower).await,
                 word => {
@@ -224,10 +223,6 @@ impl Carry<'_> {
     async fn follow(&mut self, follower: &mut Follower, step: Step, shell: &Shell) -> Result<(), Broken> {
         match step {
             Step::Due => {
-                if !self.told.started {
-                    self.told.started = true;
-                    self.news.started(shell.boot.clone());
-                }
                 let pool = Arc::clone(&self.pool);
                 let (from_out, from_err) = (self.out.position(Stream::Out), self.out.position(Stream::Err));
                 let (run, name) = (self.job.run.to_string(), self.job.id.file_name());
@@ -237,15 +232,24 @@ impl Carry<'_> {
                     let request = script::run(script::FOLLOW, &[&run, &name, &from_out, &from_err]);
                     let begun = async {
                         shell.ask(&request).await?;
-                        shell.answer().await?;
-                        shell.answer_on_stderr().await
+                        shell.answer_on_stderr().await?;
+                        shell.answer().await
                     };
-                    let lost = |error: io::Error| ConnectError::soon(error.to_string());
-                    begun.await.map_err(lost)?;
-                    Ok(shell)
+                    match begun.await {
+                        Ok(answer) if answer.word() == "follow" => Ok(shell),
+                        Ok(answer) => Err(ConnectError::soon(format!("the job is {}", answer.word()))),
+                        Err(error) => Err(ConnectError::soon(error.to_string())),
+                    }
                 }));
             }
-            Step::Opened(Ok(shell)) => *follower = Follower::On(shell),
+            Step::Opened(Ok(opened)) => {
+                *follower = Follower::On(opened);
+                self.known = Known::Began(Some(shell.boot.clone()));
+                if !self.told.started {
+                    self.told.started = true;
+                    self.news.started(shell.boot.clone());
+                }
+            }
             Step::Opened(Err(error)) => {
                 tracing::debug!(host = %self.job.host, error = error.message, "no channel to follow the output on");
                 *follower = Follower::again();

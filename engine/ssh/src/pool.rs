@@ -29,15 +29,20 @@ impl Common {
 
     /// A place for a further connection; connections to other hosts that only idle make room for it.
     async fn place(&self) -> Result<OwnedSemaphorePermit, ConnectError> {
-        if let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() {
-            return Ok(permit);
+        loop {
+            if let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() {
+                return Ok(permit);
+            }
+            let pools: Vec<_> = lock(&self.pools).iter().filter_map(Weak::upgrade).collect();
+            for pool in pools {
+                pool.close_idle(Instant::now());
+            }
+            // What is busy now may idle in a moment, and would then be kept for long.
+            let permit = Arc::clone(&self.connections).acquire_owned();
+            if let Ok(Ok(permit)) = tokio::time::timeout(self.options.patience, permit).await {
+                return Ok(permit);
+            }
         }
-        let pools: Vec<_> = lock(&self.pools).iter().filter_map(Weak::upgrade).collect();
-        for pool in pools {
-            pool.close_idle(Instant::now());
-        }
-        let permit = Arc::clone(&self.connections).acquire_owned().await;
-        permit.map_err(|_| ConnectError::soon("the engine is closing its connections".to_owned()))
     }
 }
 

@@ -151,7 +151,6 @@ p_launch() {
     rm -f "$p_job.script" "$p_job.out" "$p_job.err" "$p_job.state";
     p_say refused $p_why; return;
   fi;
-  p_say started;
   if [ -n "$p_user" ]; then p_sudo; else p_plain; fi;
   p_code=$?;
   p_env=; p_script=; p_text=;

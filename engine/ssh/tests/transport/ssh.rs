@@ -339,3 +339,54 @@ async fn jobs_run_once_while_connections_die_all_the_time() {
     numbers.sort_unstable();
     assert_eq!(numbers, (0..40).collect::<Vec<_>>());
 }
+
+#[tokio::test]
+async fn more_hosts_than_connections_take_turns() {
+    let sshd = Sshd::start();
+    let known = (1..=8).map(|n| (host(&format!("h{n}")), sshd.host_at(&format!("127.0.1.{n}")))).collect();
+    let hosts = Arc::new(Hosts::new(known, Options { max_connections: 2, ..options(&sshd) }));
+    let mut going = tokio::task::JoinSet::new();
+    for n in 1..=8 {
+        let hosts = Arc::clone(&hosts);
+        going.spawn(async move {
+            let job = job(run_id(), &host(&format!("h{n}")), "a", "sleep 0.3");
+            hosts.carry(&job, Launch::Fresh, &mut Kept::default(), &Noted::default()).await
+        });
+    }
+    let mut every = tokio::time::interval(Duration::from_millis(20));
+    while !going.is_empty() {
+        tokio::select! {
+            Some(done) = going.join_next() => assert_eq!(exit_of(&done.unwrap()), 0),
+            // A connection that is being closed may still be there for a moment, beside the one that took its place.
+            _ = every.tick() => assert!(sshd.serving().len() <= 4, "{:?}", sshd.serving()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_knows_is_refused_after_three_tries() {
+    let sshd = Sshd::start();
+    let mut there = sshd.host();
+    there.ssh.address = Some("no-such-host.invalid".to_owned());
+    let hosts = Hosts::new(BTreeMap::from([(h(), there)]), options(&sshd));
+    let (end, _) = run(&hosts, "a", "true").await;
+    let JobEnd::Refused(Refusal::Unreachable(why)) = end else { panic!("{end:?}") };
+    assert!(why.contains("Could not resolve hostname no-such-host.invalid"), "{why}");
+}
+
+#[tokio::test]
+async fn a_host_behind_a_jump_host_is_reached() {
+    let sshd = Sshd::start();
+    let mut there = sshd.host_at("127.0.1.5");
+    // What the inventory says of the host does not hold for the jump host: that is in ssh's own configuration.
+    let (key, known) = (sshd.path("user_key"), sshd.path("known_hosts"));
+    let config = format!("IdentityFile {}\nUserKnownHostsFile {}\n", key.display(), known.display());
+    std::fs::write(sshd.path("config"), config).unwrap();
+    there.ssh.config = Some(sshd.path("config").to_str().unwrap().to_owned());
+    there.ssh.jump = Some(format!("root@127.0.0.1:{}", sshd.port()));
+    let hosts = Hosts::new(BTreeMap::from([(h(), there)]), options(&sshd));
+    let (end, kept) = run(&hosts, "a", "echo there").await;
+    assert_eq!(exit_of(&end), 0);
+    assert_eq!(kept.out(), "there\n");
+    assert!(sshd.serving().len() >= 2, "one to the jump host, one through it");
+}
