@@ -76,13 +76,7 @@ impl Bench {
     }
 
     fn run(&self, project: &Path) -> Any<Duration> {
-        let begun = Instant::now();
-        let output = self.piton(project, &["run", "bench"]).output()?;
-        let took = begun.elapsed();
-        if !output.status.success() {
-            return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
-        }
-        Ok(took)
+        timed(&mut self.piton(project, &["run", "bench"]))
     }
 
     fn ssh(&self, words: &[&str]) -> Command {

