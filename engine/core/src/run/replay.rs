@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::ids::RunId;
+use crate::ids::{JobId, RunId};
 use crate::plan::Plan;
+use crate::time::Timestamp;
 
 use super::apply::IllegalEvent;
-use super::event::{Event, Recorded};
-use super::state::Run;
+use super::event::{BootId, Event, Recorded};
+use super::state::{Run, TaskState, Undo};
 
 impl Run {
     /// Rebuilds a run from its journal. Everything in [`Run::wanted`] may be in flight or may not:
@@ -23,5 +24,18 @@ impl Run {
             run.take_changes();
         }
         Ok(run)
+    }
+
+    /// What tells later whether a wanted job can have begun: the boot id its host had then, where known,
+    /// and since when it was allowed to begin.
+    pub fn job_origin(&self, job: &JobId) -> (Option<BootId>, Timestamp) {
+        let Some(task) = self.graph.find(&job.attempt.task).map(|t| self.task(t)) else {
+            return (None, Timestamp::default());
+        };
+        match (&task.undo, &task.state) {
+            (Undo::Active { boot, since, .. }, _) => (boot.clone(), *since),
+            (_, TaskState::Active(attempt)) => (attempt.boot.clone(), attempt.since),
+            (_, _) => (None, Timestamp::default()),
+        }
     }
 }

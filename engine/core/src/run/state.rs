@@ -345,19 +345,6 @@ impl Run {
         std::mem::take(&mut self.changes)
     }
 
-    /// What tells later whether a wanted job can have begun: the boot id its host had then, where known,
-    /// and since when it was allowed to begin.
-    pub fn job_origin(&self, job: &JobId) -> (Option<BootId>, Timestamp) {
-        let Some(task) = self.graph.find(&job.attempt.task).map(|t| self.task(t)) else {
-            return (None, Timestamp::default());
-        };
-        match (&task.undo, &task.state) {
-            (Undo::Active { boot, since, .. }, _) => (boot.clone(), *since),
-            (_, TaskState::Active(attempt)) => (attempt.boot.clone(), attempt.since),
-            (_, _) => (None, Timestamp::default()),
-        }
-    }
-
     /// What happens if a task fails: the step's word, else the runbook's.
     pub(super) fn policy(&self, task: TaskIndex) -> OnFailure {
         let own = self.step_of(task).on_failure.unwrap_or(self.plan.on_failure);
