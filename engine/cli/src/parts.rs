@@ -14,6 +14,7 @@ use piton_runner::transport::Transport;
 use piton_store::{DEFAULT_CAP, FileOutputs};
 
 use crate::exit::Failure;
+use crate::notifying::Notifying;
 use crate::store::Store;
 
 /// What a driver needs to drive a run with this plan.
@@ -24,7 +25,8 @@ pub(crate) fn ports(store: &Store, plan: &Plan, observer: Arc<dyn Observer>) -> 
         transport: transport(&plan.hosts),
         outputs: Arc::new(FileOutputs::new(&store.dir, clock.clone(), DEFAULT_CAP)),
         clock,
-        observer,
+        hooks: Arc::new(piton_hooks::RhaiHooks),
+        observer: Notifying::around(observer, Path::new(&plan.project)),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::cli::Globals;
 use crate::exit::Failure;
 use crate::inventory::{self, Hosts};
 use crate::project::{self, Project};
+use crate::scripts;
 use crate::verb::completing;
 
 /// A runbook and values for its parameters.
@@ -70,9 +71,17 @@ pub(crate) fn build(
     let Some(base) = base.to_str() else {
         return Err(Failure::usage(format!("the path {} is not UTF-8, which a plan cannot hold", base.display())));
     };
+    let hooked = runbook.steps.iter().chain(&runbook.finally).any(|step| step.has_hook());
+    let scripts = if hooked {
+        scripts::load(std::path::Path::new(base))?.used(&runbook, source).map_err(Failure::Faults)?
+    } else {
+        BTreeMap::new()
+    };
     let around =
         Surroundings { inventory: &hosts.inventory, allow_unknown_hosts: hosts.allow_unknown, project: base, source };
-    Plan::build(runbook, params, &around).map_err(Failure::Faults)
+    let mut plan = Plan::build(runbook, params, &around).map_err(Failure::Faults)?;
+    plan.scripts = scripts;
+    Ok(plan)
 }
 
 /// Reads `KEY=VALUE` words.

@@ -39,11 +39,13 @@ pub(crate) struct Settings {
     pub journal: Option<String>,
     /// Whether a host may be named that the inventory does not have but the user's ssh config may know.
     pub allow_unknown_hosts: bool,
+    /// A program and its words that get what `notify` of a hook says, on standard input.
+    pub notify: Vec<String>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { name: String::new(), inventory: None, journal: None, allow_unknown_hosts: true }
+        Self { name: String::new(), inventory: None, journal: None, allow_unknown_hosts: true, notify: Vec::new() }
     }
 }
 

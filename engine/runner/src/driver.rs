@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::clock::Clock;
 use crate::executor::Executor;
+use crate::hooks::Hooks;
 use crate::journal::{Batch, Journal, JournalError, Lease, NewRun, RunStatus};
 use crate::observer::{Notice, Observer};
 use crate::output::OutputSink;
@@ -41,6 +42,8 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     /// Keeps what jobs print.
     pub outputs: Arc<dyn OutputSink>,
+    /// Evaluates hooks.
+    pub hooks: Arc<dyn Hooks>,
     /// Looks on.
     pub observer: Arc<dyn Observer>,
 }

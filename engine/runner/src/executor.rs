@@ -13,8 +13,10 @@ use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use crate::driver::Ports;
 use crate::transport::Launch;
 
+use hook::Evaluation;
 use job::{Carrying, JobTask};
 
+mod hook;
 mod job;
 mod transfer;
 
@@ -31,6 +33,7 @@ pub(crate) struct Executor {
     jobs: HashMap<JobId, Carrying>,
     /// Jobs that are not followed any more because they are to be stopped.
     let_go: HashMap<JobId, Carrying>,
+    hooks: HashMap<JobId, Evaluation>,
     others: HashMap<Other, AbortHandle>,
     finished: BTreeMap<HostName, Vec<JobId>>,
     met: BTreeSet<HostName>,
@@ -58,6 +61,7 @@ impl Executor {
             news,
             jobs: HashMap::new(),
             let_go: HashMap::new(),
+            hooks: HashMap::new(),
             others: HashMap::new(),
             finished: BTreeMap::new(),
             met: BTreeSet::new(),
@@ -91,6 +95,10 @@ impl Executor {
                 match JobTask::new(&self.ports, run, job, self.news.clone()) {
                     Ok(task) => {
                         self.met.insert(task.host().clone());
+                        let task = match run.call_of(job) {
+                            Some((hook, call)) => task.asked_by(self.hook(run, &hook).asked(), call.number),
+                            None => task,
+                        };
                         self.jobs.insert(job.clone(), task.carry(launch));
                     }
                     Err(why) => self.report(Input::JobRefused { job: job.clone(), why: Refusal::Refused(why) }),
@@ -112,6 +120,11 @@ impl Executor {
                 let handle = transfer::begin(&self.ports, run, attempt, news).abort_handle();
                 self.others.insert(Other::Transfer(attempt.clone()), handle);
             }
+            Effect::Hook(hook) => {
+                let (ports, news) = (self.ports.clone(), self.news.clone());
+                self.hook(run, hook).begin(&ports, run, hook, news);
+            }
+            Effect::Answer { hook, .. } => self.hook(run, hook).answer(run, hook),
             Effect::Wake { timer, at } => {
                 let (clock, news, at, id) = (self.ports.clock.clone(), self.news.clone(), *at, timer.clone());
                 let handle = tokio::spawn(async move {
@@ -122,6 +135,11 @@ impl Executor {
                 self.others.insert(Other::timer(timer), handle.abort_handle());
             }
         }
+    }
+
+    /// The hook, which the job that it asked for may come before.
+    fn hook(&mut self, run: &Run, hook: &JobId) -> &mut Evaluation {
+        self.hooks.entry(hook.clone()).or_insert_with(|| Evaluation::of(run, hook))
     }
 
     fn launch(&self, run: &Run, job: &JobId, fresh: bool) -> Launch {
@@ -144,7 +162,7 @@ impl Executor {
             Effect::Carry(job) => {
                 let Some(carrying) = self.jobs.remove(&job) else { return };
                 if carrying.ended.load(Ordering::Acquire) {
-                    self.finished(run.id(), &job);
+                    self.finished(run.id(), carrying.host, &job);
                 } else {
                     carrying.handle.abort();
                     self.let_go.insert(job, carrying);
@@ -159,6 +177,8 @@ impl Executor {
                     handle.abort();
                 }
             }
+            Effect::Hook(hook) => drop(self.hooks.remove(&hook)),
+            Effect::Answer { .. } => {}
             Effect::Wake { timer, .. } => {
                 if let Some(handle) = self.others.remove(&Other::timer(&timer)) {
                     handle.abort();
@@ -168,8 +188,7 @@ impl Executor {
     }
 
     /// The job's result is durable: its files on the host have done their work.
-    fn finished(&mut self, run: RunId, job: &JobId) {
-        let Some(host) = job::host_of(job) else { return };
+    fn finished(&mut self, run: RunId, host: HostName, job: &JobId) {
         let jobs = self.finished.entry(host.clone()).or_default();
         jobs.push(job.clone());
         if jobs.len() >= FORGET_AT {
@@ -212,6 +231,7 @@ impl Executor {
         for (_, carrying) in self.jobs.drain().chain(self.let_go.drain()) {
             carrying.handle.abort();
         }
+        self.hooks.clear();
         for (_, handle) in self.others.drain() {
             handle.abort();
         }

@@ -4,6 +4,7 @@
 pub mod clock;
 mod driver;
 mod executor;
+pub mod hooks;
 pub mod journal;
 pub mod observer;
 pub mod output;

@@ -89,7 +89,9 @@ impl Machine {
     pub fn jobs(&self) -> Vec<JobId> {
         let job = |effect: &Effect| match effect {
             Effect::Carry(job) => Some(job.clone()),
-            Effect::Stop(_) | Effect::Transfer(_) | Effect::Wake { .. } => None,
+            Effect::Stop(_) | Effect::Transfer(_) | Effect::Hook(_) | Effect::Answer { .. } | Effect::Wake { .. } => {
+                None
+            }
         };
         self.run.wanted().filter_map(job).collect()
     }
@@ -111,7 +113,12 @@ impl Machine {
     pub fn job(&self, task: &str) -> JobId {
         let found = self.run.wanted().find_map(|effect| match effect {
             Effect::Carry(job) | Effect::Stop(job) if job.attempt.task.to_string() == task => Some(job.clone()),
-            Effect::Carry(_) | Effect::Stop(_) | Effect::Transfer(_) | Effect::Wake { .. } => None,
+            Effect::Carry(_)
+            | Effect::Stop(_)
+            | Effect::Transfer(_)
+            | Effect::Hook(_)
+            | Effect::Answer { .. }
+            | Effect::Wake { .. } => None,
         });
         found.unwrap_or_else(|| panic!("no job of {task} is wanted, but {:?}", self.wanted()))
     }
@@ -165,7 +172,9 @@ impl Machine {
             .wanted()
             .filter_map(|effect| match effect {
                 Effect::Wake { timer, at } => Some((timer.what == TimerKind::Deadline, *at, timer.clone())),
-                Effect::Carry(_) | Effect::Stop(_) | Effect::Transfer(_) => None,
+                Effect::Carry(_) | Effect::Stop(_) | Effect::Transfer(_) | Effect::Hook(_) | Effect::Answer { .. } => {
+                    None
+                }
             })
             .collect();
         timers.sort();
@@ -198,6 +207,8 @@ fn show(effect: &Effect) -> String {
         Effect::Carry(job) => format!("carry {job}"),
         Effect::Stop(job) => format!("stop {job}"),
         Effect::Transfer(attempt) => format!("transfer {attempt}"),
+        Effect::Hook(hook) => format!("hook {hook}"),
+        Effect::Answer { hook, answered } => format!("answer {answered} of {hook}"),
         Effect::Wake { timer, at } => format!("wake {} {:?} at {}", timer.task, timer.what, at.0),
     }
 }
@@ -244,6 +255,9 @@ pub fn check_order(plan: &Plan, log: &[Recorded<Event>]) {
             | Event::JobLost { .. }
             | Event::JobStopped { .. }
             | Event::Transferred { .. }
+            | Event::HookStarted { .. }
+            | Event::HookCalled { .. }
+            | Event::HookEnded { .. }
             | Event::AttemptTimedOut { .. }
             | Event::AttemptFailed { .. }
             | Event::RetryScheduled { .. }
@@ -268,6 +282,6 @@ pub fn check_order(plan: &Plan, log: &[Recorded<Event>]) {
 pub fn only_looks(job: &JobId) -> bool {
     match job.part {
         Part::Unless | Part::Verify => true,
-        Part::Main | Part::Undo => false,
+        Part::Main | Part::Undo | Part::Before | Part::After | Part::Call => false,
     }
 }

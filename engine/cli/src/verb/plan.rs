@@ -6,7 +6,7 @@ use std::sync::Arc;
 use piton_core::ids::{AttemptId, HostName, JobId, Part, RunId};
 use piton_core::plan::{Plan, PlannedStep};
 use piton_core::run::{JobText, PutText, Run, TransferText};
-use piton_core::runbook::{Action, OnFailure, Repeat, Retry, RetryOn};
+use piton_core::runbook::{Action, Hook, HookCode, OnFailure, Repeat, Retry, RetryOn};
 use piton_core::time::show_duration;
 use piton_core::value::to_text;
 use serde_json::{Value, json};
@@ -59,6 +59,9 @@ pub(crate) fn show(plan: &Plan, from: &str, screen: &Screen) -> Result<Code, Fai
             out.line(format_args!("  {name} = {}", value.replace('\n', "\n    ")))?;
         }
     }
+    for (name, text) in &plan.scripts {
+        out.line(format_args!("script  scripts/{name}.rhai, {} lines, stored with the run", text.lines().count()))?;
+    }
     for (index, planned) in plan.steps.iter().enumerate() {
         if planned.finally && (index == 0 || !plan.steps[index - 1].finally) {
             out.line("")?;
@@ -99,6 +102,9 @@ fn step(out: &mut Out, plan: &Plan, run: &Run, index: usize, planned: &PlannedSt
     for (name, value) in &step.env {
         out.line(format_args!("   env      {name}={}", value.source()))?;
     }
+    if let Some(before) = &step.before {
+        hook(out, "before", before)?;
+    }
     if step.unless.is_some() {
         scripts(out, run, index, Part::Unless, "unless")?;
     }
@@ -113,6 +119,7 @@ fn step(out: &mut Out, plan: &Plan, run: &Run, index: usize, planned: &PlannedSt
             }
         }
         Action::Put(_) | Action::Get(_) => transfers(out, run, index)?,
+        Action::Hook(own) => hook(out, "hook", own)?,
         Action::Assert(all) => {
             for assertion in all {
                 out.line(format_args!("   assert   {}", assertion.that.source()))?;
@@ -130,8 +137,33 @@ fn step(out: &mut Out, plan: &Plan, run: &Run, index: usize, planned: &PlannedSt
         };
         scripts(out, run, index, Part::Verify, &often)?;
     }
+    if let Some(after) = &step.after {
+        hook(out, "after", after)?;
+    }
     if step.undo.is_some() {
         scripts(out, run, index, Part::Undo, "undo")?;
+    }
+    Ok(())
+}
+
+/// A hook: the function that is called with what, or its text.
+fn hook(out: &mut Out, label: &str, hook: &Hook) -> Result<(), Failure> {
+    match &hook.code {
+        HookCode::Function { .. } => {
+            let args: Vec<&str> = hook.args.iter().map(|arg| arg.source()).collect();
+            let call = format!("{}({})", hook.short(), args.join(", "));
+            out.line(format_args!(
+                "   {}  {}",
+                out.paint(CYAN, format_args!("{label:7}")),
+                visible_lines(call.as_bytes())
+            ))?;
+        }
+        HookCode::Text(text) => {
+            out.line(format_args!("   {} [rhai]", out.paint(CYAN, label)))?;
+            for line in visible_lines(text.trim_end().as_bytes()).lines() {
+                out.line(format_args!("     {} {line}", out.paint(DIM, "|")))?;
+            }
+        }
     }
     Ok(())
 }
@@ -190,12 +222,14 @@ fn written(run: &Run, index: usize, part: Part) -> Option<JobText> {
         (
             Part::Main,
             Action::Exec(_)
+            | Action::Hook(_)
             | Action::Put(_)
             | Action::Get(_)
             | Action::Assert(_)
             | Action::WaitFor(_)
             | Action::WaitUntil(_),
-        ) => None,
+        )
+        | (Part::Before | Part::After | Part::Call, _) => None,
     }?;
     let (shell, script) = (script.shell.clone(), script.text.clone());
     Some(JobText { shell, script, env: Vec::new(), become_user: step.become_user.clone() })
@@ -271,7 +305,7 @@ fn policy(policy: OnFailure) -> &'static str {
 fn way_back(out: &mut Out, plan: &Plan) -> Result<(), Failure> {
     let main = plan.steps.iter().filter(|s| !s.finally);
     let acts = |s: &&PlannedStep| match s.step.action {
-        Action::Run(_) | Action::Exec(_) | Action::Put(_) | Action::Get(_) => true,
+        Action::Run(_) | Action::Exec(_) | Action::Put(_) | Action::Get(_) | Action::Hook(_) => true,
         Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) => false,
     };
     let acting: Vec<&PlannedStep> = main.filter(acts).collect();
@@ -304,6 +338,9 @@ fn as_json(plan: &Plan, run: &Run) -> Value {
             let attempt = AttemptId { task: run.graph().id(task).clone(), number: 1 };
             let text = run.job_text(&JobId { attempt, part: Part::Main, round: 1 });
             let mut value = json!({ "task": run.graph().id(task), "needs": needs });
+            if let Action::Hook(hook) = &run.step_of(task).action {
+                value["hook"] = json!(hook.code);
+            }
             if let Ok(text) = text {
                 value["shell"] = Value::from(text.shell);
                 value["script"] = Value::from(text.script);

@@ -62,7 +62,7 @@ static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
         OPERATIONS.set(count);
         (count > MAX_OPERATIONS).then_some(Dynamic::UNIT)
     });
-    for symbol in ["eval", "print", "debug"] {
+    for symbol in ["eval", "print", "debug", "import", "export", "::"] {
         engine.disable_symbol(symbol);
     }
     add_functions(&mut engine);

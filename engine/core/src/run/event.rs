@@ -8,6 +8,7 @@ use crate::time::Timestamp;
 use crate::value::{Map, Value};
 
 use super::cause::{FailureCause, LossCause, Outcome, ParkCause, SkipCause, SuccessCause};
+use super::hook::HookCall;
 use super::input::{Word, WordId};
 
 /// An entry of the journal: what, when, and its place in the run, counted from 1 without gaps.
@@ -107,6 +108,32 @@ pub enum Event {
         bytes: u64,
         /// The digest of the file (of the sorted list of digests, for a directory).
         digest: Digest,
+    },
+    /// The hook after the action may begin. (The one before it begins with the attempt, the action itself when its turn comes.)
+    HookStarted {
+        /// Which.
+        hook: JobId,
+    },
+    /// A hook asked for something: from here on the job that does it may exist.
+    HookCalled {
+        /// Which hook.
+        hook: JobId,
+        /// What it asked for.
+        call: HookCall,
+    },
+    /// A hook came to its end.
+    HookEnded {
+        /// Which.
+        hook: JobId,
+        /// What it put out by name.
+        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        outputs: Map<String, Value>,
+        /// What it logged.
+        #[serde(default)]
+        printed: Printed,
+        /// Why it ended badly, if it did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failure: Option<String>,
     },
     /// The attempt took longer than its `timeout`; it is being stopped.
     AttemptTimedOut {

@@ -11,6 +11,7 @@ use crate::time::Timestamp;
 
 use super::cause::Outcome;
 use super::effect::{Change, Effect};
+use super::hook::Hooking;
 use super::input::WordId;
 use super::task::{At, Probing, Task, TaskState, Undo};
 
@@ -231,6 +232,10 @@ impl Run {
         match &attempt.at {
             At::Unless => job(task.attempts, Part::Unless, task.probes),
             At::Main => job(task.attempts, Part::Main, 1),
+            At::Hook(hooking) => {
+                let call = hooking.open().filter(|call| call.round > 0)?;
+                job(task.attempts, Part::Call, call.round)
+            }
             At::Probe(Probing { next: None, .. }) => job(task.attempts, Part::Verify, task.probes),
             At::Settle { .. } => job(task.attempts, settling_part(self.step_of(index)), task.probes),
             At::Probe(Probing { next: Some(_), .. })
@@ -253,6 +258,7 @@ pub(super) fn action_at(step: &Step, now: Timestamp) -> At {
     match &step.action {
         Action::Run(_) | Action::Exec(_) => At::Main,
         Action::Put(_) | Action::Get(_) => At::Transfer,
+        Action::Hook(_) => At::Hook(Hooking::new(Part::Main)),
         Action::Assert(_) => At::Assert,
         Action::WaitFor(_) => At::Wait(None),
         Action::WaitUntil(_) => At::Probe(Probing { since: now, next: None, by_hand: false }),

@@ -2,6 +2,7 @@
 //! values of parameters in `values`.
 
 mod check;
+mod hook;
 mod syntax;
 mod values;
 
@@ -15,6 +16,7 @@ use crate::fault::Span;
 use crate::ids::{EnvName, ParamName, RunbookName, StepId};
 use crate::value::Value;
 
+pub use hook::{Hook, HookCode, Lines};
 pub use syntax::{MAX_STEPS, parse};
 pub use values::{check_value, read_params, read_value};
 
@@ -125,6 +127,12 @@ pub struct Step {
     pub barrier: bool,
     /// Skip where this is false.
     pub when: Option<Expr>,
+    /// Called before the action, and before `unless` is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Hook>,
+    /// Called when the action was done and `verify` passed; the task is done when it has ended well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Hook>,
     /// Exit 0: already done, nothing to do.
     pub unless: Option<Script>,
     /// Must pass after the action.
@@ -157,6 +165,17 @@ pub struct Step {
 }
 
 impl Step {
+    /// Whether anything of it is a hook.
+    pub fn has_hook(&self) -> bool {
+        self.hooks().next().is_some()
+    }
+
+    /// Its hooks: before the action, the action itself, after it.
+    pub fn hooks(&self) -> impl Iterator<Item = &Hook> {
+        let action = if let Action::Hook(hook) = &self.action { Some(hook) } else { None };
+        self.before.iter().chain(action).chain(&self.after)
+    }
+
     /// The script that is asked after the action, or that the action consists of.
     pub fn probe(&self) -> Option<&Probe> {
         match (&self.verify, &self.action) {
@@ -168,6 +187,7 @@ impl Step {
                 | Action::Exec(_)
                 | Action::Put(_)
                 | Action::Get(_)
+                | Action::Hook(_)
                 | Action::Assert(_)
                 | Action::WaitFor(_),
             ) => None,
@@ -187,6 +207,8 @@ pub enum Action {
     Put(Put),
     /// A file or directory from the host.
     Get(Get),
+    /// A function in Rhai, which may call hosts.
+    Hook(Hook),
     /// Conditions; all are evaluated, all failures shown.
     Assert(Vec<Assertion>),
     /// Time passes.

@@ -7,14 +7,16 @@ use std::time::Duration;
 use piton_core::ids::{HostName, JobId, Part};
 use piton_core::run::{BootId, Input, LossCause, Printed, Refusal, Run, read_outputs};
 use piton_core::runbook::OutputRule;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
 use crate::driver::Ports;
+use crate::hooks::CallSpec;
 use crate::observer::Notice;
 use crate::output::{JobOutput, OutputError, Stream};
 use crate::transport::{JobEnd, JobSpec, Launch, News, StopError};
 
+use super::hook::told;
 use super::{Reporting, flag};
 
 /// Seconds between TERM and KILL.
@@ -27,6 +29,8 @@ const FULL_PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct Carrying {
     pub(super) handle: AbortHandle,
     join: Reporting,
+    /// Where it runs.
+    pub(super) host: HostName,
     /// The request to start it was, or was about to be, sent; or it was sent by an engine before this one.
     asked_for: Arc<AtomicBool>,
     /// It is known how it ended.
@@ -38,15 +42,18 @@ pub(super) struct JobTask {
     ports: Ports,
     news: mpsc::UnboundedSender<Input>,
     spec: JobSpec,
+    /// The hook that asks for it knows its script.
+    asked: Option<(watch::Receiver<Option<(u32, CallSpec)>>, u32)>,
     keep: bool,
     told: AtomicBool,
     rules: std::collections::BTreeMap<piton_core::ids::ParamName, OutputRule>,
 }
 
 /// Where a job runs.
-pub(super) fn host_of(job: &JobId) -> Option<HostName> {
-    match &job.attempt.task.host {
-        Some(host) => Some(host.clone()),
+fn host_of(run: &Run, job: &JobId) -> Option<HostName> {
+    let called = run.call_of(job).and_then(|(_, call)| call.host.clone());
+    match called.or_else(|| job.attempt.task.host.clone()) {
+        Some(host) => Some(host),
         None => HostName::new(HostName::LOCAL).ok(),
     }
 }
@@ -60,7 +67,7 @@ impl JobTask {
         news: mpsc::UnboundedSender<Input>,
     ) -> Result<Self, String> {
         let text = run.job_text(job)?;
-        let host = host_of(job).ok_or_else(|| format!("{job} has no host"))?;
+        let host = host_of(run, job).ok_or_else(|| format!("{job} has no host"))?;
         let task = run.graph().find(&job.attempt.task).ok_or_else(|| format!("the plan has no task for {job}"))?;
         let step = run.step_of(task);
         let rules = if job.part == Part::Main { step.outputs.clone() } else { Default::default() };
@@ -73,7 +80,30 @@ impl JobTask {
             env: text.env,
             become_user: text.become_user,
         };
-        Ok(Self { ports: ports.clone(), news, spec, keep: !step.no_log, told: AtomicBool::new(false), rules })
+        let (keep, told) = (!step.no_log, AtomicBool::new(false));
+        Ok(Self { ports: ports.clone(), news, spec, asked: None, keep, told, rules })
+    }
+
+    /// The same for a job whose script only the hook knows that asks for it: its call of this number.
+    pub(super) fn asked_by(mut self, asked: watch::Receiver<Option<(u32, CallSpec)>>, number: u32) -> Self {
+        self.asked = Some((asked, number));
+        self
+    }
+
+    /// The job as it is to be started: waits until the hook has said what it asks for.
+    async fn whole(&self) -> JobSpec {
+        let mut spec = self.spec.clone();
+        let Some((asked, number)) = self.asked.clone() else { return spec };
+        let mut asked = asked;
+        let said = asked.wait_for(|asked| asked.as_ref().is_some_and(|(n, _)| *n == number)).await;
+        let Some((_, call)) = said.ok().and_then(|said| said.clone()) else {
+            // The hook is gone, and with it whoever wants the job.
+            return std::future::pending().await;
+        };
+        spec.script = call.script;
+        spec.env.retain(|(name, _)| call.env.iter().all(|(own, _)| own != name));
+        spec.env.extend(call.env);
+        spec
     }
 
     pub(super) fn host(&self) -> &HostName {
@@ -85,20 +115,22 @@ impl JobTask {
         let (asked_for, ended) = (flag(), flag());
         asked_for.store(launch != Launch::Fresh, Ordering::Release);
         let (asked, end) = (asked_for.clone(), ended.clone());
+        let host = self.spec.host.clone();
         let join = tokio::spawn(async move {
             let input = self.follow(launch, &asked).await;
             end.store(matches!(input, Input::JobExited { .. }), Ordering::Release);
             let _unheard = self.news.send(input);
         });
-        Carrying { handle: join.abort_handle(), join, asked_for, ended }
+        Carrying { handle: join.abort_handle(), join, host, asked_for, ended }
     }
 
     async fn follow(&self, mut launch: Launch, asked_for: &Arc<AtomicBool>) -> Input {
         let job = self.spec.id.clone();
         let news = Hears { task: self, asked_for };
+        let spec = self.whole().await;
         loop {
             let mut out = self.open().await;
-            match self.ports.transport.carry(&self.spec, launch.clone(), out.as_mut(), &news).await {
+            match self.ports.transport.carry(&spec, launch.clone(), out.as_mut(), &news).await {
                 JobEnd::Exited { exit, outputs, .. } => {
                     let (printed, outputs) = self.collect(out.as_mut(), outputs).await;
                     return Input::JobExited { job, exit, printed, outputs };
@@ -148,6 +180,13 @@ impl JobTask {
                 Err(error) => self.wait_for_room(&error).await,
             }
         };
+        if self.spec.id.part == Part::Call {
+            let said = match out.head().await {
+                Ok(head) => told(head, written),
+                Err(error) => Err(error.to_string()),
+            };
+            return (printed, said);
+        }
         if self.spec.id.part != Part::Main {
             return (printed, Ok(Default::default()));
         }
@@ -201,6 +240,9 @@ impl JobTask {
             | Input::Took { .. }
             | Input::JobStarted { .. }
             | Input::JobStopped { .. }
+            | Input::HookCalled { .. }
+            | Input::HookDiffered { .. }
+            | Input::HookEnded { .. }
             | Input::Transferred { .. }
             | Input::TransferFailed { .. }
             | Input::TimerFired(_)

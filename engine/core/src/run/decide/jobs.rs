@@ -59,7 +59,8 @@ impl Draft {
             }
             // `unless` said no: the action is wanted now.
             Some(At::Unless) => {}
-            Some(At::Transfer | At::Wait(_) | At::Assert | At::Lost(_) | At::Over) | None => {}
+            // A hook's call was answered, and the hook goes on.
+            Some(At::Hook(_) | At::Transfer | At::Wait(_) | At::Assert | At::Lost(_) | At::Over) | None => {}
         }
     }
 
@@ -97,6 +98,7 @@ impl Draft {
             return self.stopped(task, part);
         }
         match (part, before) {
+            (Part::Call, before) => self.call_lost(task, before, why),
             (Part::Undo, _) => self.undo_failed(task, FailureCause::Unknown(why.clone())),
             // A probe only looks: it is no loss to ask once more, unless the host is gone altogether.
             (Part::Unless | Part::Verify, Some(At::Settle { loss })) => {
@@ -104,7 +106,7 @@ impl Draft {
             }
             (Part::Verify, Some(At::Probe(probing))) => self.ask_again(task, &probing, None),
             (Part::Unless, _) => self.fail(task, FailureCause::Unreachable(why.to_string())),
-            (Part::Main | Part::Verify, _) => {
+            (Part::Main | Part::Verify | Part::Before | Part::After, _) => {
                 if let Some(At::Lost(loss)) = self.at(task) {
                     self.unknown(task, loss, None);
                 }
@@ -123,7 +125,9 @@ impl Draft {
                 self.unknown(task, loss, Some(format!("it could not be looked at: {cause}")));
             }
             (_, Some(At::Probe(probing))) => self.ask_again(task, &probing, None),
-            (Part::Unless | Part::Main | Part::Verify, _) => self.fail(task, cause),
+            (Part::Unless | Part::Main | Part::Verify | Part::Before | Part::After | Part::Call, _) => {
+                self.fail(task, cause);
+            }
         }
     }
 

@@ -148,7 +148,13 @@ impl Draft {
         let step = self.run.step_of(task);
         let deadline = step.timeout.map(|t| self.now.plus(t));
         let attempt = self.run.task(task).attempts + 1;
-        self.push(Event::AttemptStarted { task: name.clone(), attempt, deadline });
+        self.push(Event::AttemptStarted { task: name, attempt, deadline });
+        self.begun(task);
+    }
+
+    /// What is over as soon as it begins.
+    pub(in crate::run) fn begun(&mut self, task: TaskIndex) {
+        let name = self.name(task);
         match self.at(task) {
             Some(At::Assert) => match self.run.broken_assertions(task) {
                 Ok(broken) if broken.is_empty() => self.succeed(task, SuccessCause::Ran),
@@ -162,6 +168,7 @@ impl Draft {
             }
             Some(
                 At::Unless
+                | At::Hook(_)
                 | At::Main
                 | At::Transfer
                 | At::Wait(Some(_))

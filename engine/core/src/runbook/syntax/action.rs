@@ -15,11 +15,12 @@ impl Drafter<'_, '_> {
         &mut self,
         fields: &mut Fields<'n>,
         shell: &str,
+        sees: Sees,
         uses: &mut Vec<Use<'n>>,
     ) -> (Vec<(&'static str, Span)>, Option<Action>) {
         let mut given = Vec::new();
         let mut action = None;
-        for name in ["run", "exec", "put", "get", "assert", "wait"] {
+        for name in ["run", "exec", "put", "get", "hook", "assert", "wait"] {
             let Some(entry) = fields.entry(name) else { continue };
             given.push((name, entry.key_span));
             let node = &entry.value;
@@ -28,6 +29,7 @@ impl Drafter<'_, '_> {
                 "exec" => self.read_exec(node, uses).map(Action::Exec),
                 "put" => self.read_put(node, uses).map(Action::Put),
                 "get" => self.read_get(node, uses).map(Action::Get),
+                "hook" => self.read_hook(node, name, sees, uses).map(Action::Hook),
                 "assert" => self.read_assert(node, uses).map(Action::Assert),
                 _ => self.read_wait(node, shell),
             };
