@@ -3,6 +3,7 @@
 mod build;
 mod diff;
 mod graph;
+mod order;
 
 pub use build::Surroundings;
 pub(crate) use build::param_scope;
