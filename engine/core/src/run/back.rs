@@ -4,8 +4,9 @@ use crate::ids::RunId;
 use crate::plan::TaskIndex;
 use crate::runbook::Action;
 
-use super::event::{FailureCause, LossCause, ParkCause, SuccessCause};
-use super::state::{At, Phase, Run, TaskState, Undo};
+use super::cause::{FailureCause, LossCause, ParkCause, SuccessCause};
+use super::state::{Phase, Run};
+use super::task::{At, TaskState, Undo};
 
 /// What undo would do now.
 #[derive(Debug, Clone, PartialEq)]

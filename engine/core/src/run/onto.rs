@@ -9,10 +9,12 @@ use crate::digest::Digest;
 use crate::ids::{StepId, TaskId};
 use crate::plan::{Plan, PlanDiff, TaskIndex};
 
+use super::cause::{ParkCause, SkipCause};
 use super::decide::Draft;
 use super::effect::Change;
-use super::event::{Event, ParkCause, SkipCause};
-use super::state::{Phase, Run, TaskState};
+use super::event::Event;
+use super::state::{Phase, Run};
+use super::task::TaskState;
 
 /// What it would mean for a run to go on with another plan.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -8,8 +8,10 @@ use crate::ids::{RunId, TaskId};
 use crate::plan::TaskIndex;
 use crate::value::{Map, Value};
 
-use super::event::{Exit, Printed, SkipCause, SuccessCause};
-use super::state::{Phase, Run, TaskState, Undo};
+use super::cause::{SkipCause, SuccessCause};
+use super::event::{Exit, Printed};
+use super::state::{Phase, Run};
+use super::task::{TaskState, Undo};
 
 /// The result of a task that is taken over from another run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
