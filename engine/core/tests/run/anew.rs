@@ -229,9 +229,11 @@ proptest! {
                 finish(m);
             }
             check_order(&plan, &m.log);
-            let started = m.log.iter().filter_map(|e| match &e.event {
-                Event::AttemptStarted { task, .. } | Event::UndoAttemptStarted { task, .. } => Some(task.clone()),
-                _other => None,
+            let started = m.log.iter().filter_map(|e| {
+                if let Event::AttemptStarted { task, .. } | Event::UndoAttemptStarted { task, .. } = &e.event {
+                    return Some(task.clone());
+                }
+                None
             });
             for task in started {
                 prop_assert!(!stands.contains(&task), "{} stands and was done again", task);

@@ -146,10 +146,7 @@ proptest! {
 }
 
 fn undo_began(event: &Event) -> Option<piton_core::ids::TaskId> {
-    match event {
-        Event::UndoAttemptStarted { task, attempt: 1 } => Some(task.clone()),
-        _other => None,
-    }
+    if let Event::UndoAttemptStarted { task, attempt: 1 } = event { Some(task.clone()) } else { None }
 }
 
 #[test]
