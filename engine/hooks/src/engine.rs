@@ -13,8 +13,13 @@ use rhai::{Dynamic, Engine, OptimizationLevel};
 use crate::api::{Api, text};
 use crate::scripts::Scripts;
 
-/// How many steps of evaluation a hook may take: some seconds of computing.
-pub(crate) const MAX_OPERATIONS: u64 = 10_000_000;
+/// How many steps of evaluation a hook may take: about a second of computing.
+pub(crate) const MAX_OPERATIONS: u64 = 2_000_000;
+/// How much larger the engine's process may become while a hook computes, in bytes. Rhai's own limits do not see what is put
+/// into a list or map by its index (`m[k] = v`); this one does, and is looked at every [`LOOK`] operations.
+const MAX_GROWTH: u64 = 256 << 20;
+/// In that many operations a hook makes 64 MiB of text at most.
+const LOOK: u64 = 128;
 /// How large a text, and all texts in a list or map together, may become, in bytes. More than a host's answer.
 pub(crate) const MAX_STRING: usize = 512 << 10;
 /// How many items a list or map may get.
@@ -27,6 +32,8 @@ const MAX_VARIABLES: usize = 100;
 thread_local! {
     /// Rhai gives each call of a function such as a `sort` comparator a fresh count; this one goes on.
     static OPERATIONS: Cell<u64> = const { Cell::new(0) };
+    /// How large the process was when the hook last began to compute, in bytes.
+    static SIZE: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Why an evaluation was ended from outside.
@@ -34,6 +41,8 @@ thread_local! {
 pub(crate) enum Ended {
     /// It takes too many operations.
     TooLong,
+    /// It takes too much memory.
+    TooLarge,
     /// Nobody wants it any more.
     Stopped,
 }
@@ -41,6 +50,19 @@ pub(crate) enum Ended {
 /// To be called before each evaluation, on the thread that evaluates.
 pub(crate) fn begin() {
     OPERATIONS.set(0);
+    computes();
+}
+
+/// To be called after the hook has waited: what the process grew by meanwhile is not the hook's.
+pub(crate) fn computes() {
+    SIZE.set(size());
+}
+
+/// How much memory the process has in use (proc(5), /proc/self/statm), in bytes; 0 where that cannot be told.
+fn size() -> u64 {
+    const PAGE: u64 = 4096;
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    text.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or_default() * PAGE
 }
 
 /// An engine for one hook.
@@ -54,7 +76,13 @@ pub(crate) fn engine(api: &Api, scripts: &BTreeMap<String, String>) -> Engine {
         if count > MAX_OPERATIONS {
             return Some(Dynamic::from(Ended::TooLong));
         }
-        (count % 64 == 0 && stop.load(Ordering::Relaxed)).then(|| Dynamic::from(Ended::Stopped))
+        if !count.is_multiple_of(LOOK) {
+            return None;
+        }
+        if stop.load(Ordering::Relaxed) {
+            return Some(Dynamic::from(Ended::Stopped));
+        }
+        (size() > SIZE.get() + MAX_GROWTH).then(|| Dynamic::from(Ended::TooLarge))
     });
     api.register(&mut engine);
     engine

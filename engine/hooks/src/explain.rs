@@ -60,7 +60,9 @@ fn message(error: &EvalAltResult) -> String {
         EvalAltResult::ErrorTooManyOperations(_) => too_long(),
         EvalAltResult::ErrorTerminated(why, _) => match why.clone().try_cast::<Ended>() {
             Some(Ended::TooLong) => too_long(),
-            Some(Ended::Stopped) | None => "the hook was stopped".to_owned(),
+            Some(Ended::TooLarge) => "it takes too much memory".to_owned(),
+            Some(Ended::Stopped) => "the hook was stopped".to_owned(),
+            None => why.to_string(),
         },
         EvalAltResult::ErrorStackOverflow(_) => "functions call each other too deep".to_owned(),
         EvalAltResult::ErrorVariableNotFound(name, _) => format!("there is no `{name}` here"),

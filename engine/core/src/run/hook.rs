@@ -40,7 +40,7 @@ pub struct HookCall {
     pub shown: String,
     /// The digest of everything that makes the call what it is.
     pub digest: Digest,
-    /// What the hook was answered, once that is known.
+    /// What the hook was answered, once that is known; never null.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<Value>,
 }

@@ -105,6 +105,3 @@ pub(crate) fn register(engine: &mut Engine) {
         if text.len() > MAX_STRING { Err("the text becomes too large".into()) } else { Ok(text) }
     });
 }
-
-#[cfg(test)]
-mod tests;

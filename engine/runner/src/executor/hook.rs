@@ -32,6 +32,9 @@ const MAX_SHOWN: usize = 200;
 /// How long a notification may be, in characters.
 const MAX_NOTE: usize = 4000;
 
+/// Hears what a hook waits for: the number of its call, and the call.
+pub(super) type Asked = watch::Receiver<Option<(u32, CallSpec)>>;
+
 /// A hook that is being evaluated, or about to be.
 pub(super) struct Evaluation {
     /// The calls in the journal, with their answers.
@@ -49,7 +52,7 @@ impl Evaluation {
     }
 
     /// What the hook waits for, for the job that carries it out.
-    pub(super) fn asked(&self) -> watch::Receiver<Option<(u32, CallSpec)>> {
+    pub(super) fn asked(&self) -> Asked {
         self.asked.subscribe()
     }
 
@@ -256,7 +259,7 @@ impl Caller {
                     return Err(CallError::Stopped);
                 }
                 Some(known) => {
-                    // From here on the job may be started: it is the one that the journal has.
+                    // It is the one that the journal has: its job may be followed, or started.
                     if let Some(spec) = spec.take() {
                         self.asked.send_replace(Some((number, spec)));
                     }
@@ -266,6 +269,10 @@ impl Caller {
                 }
                 None if !sent => {
                     sent = true;
+                    // Its job begins only when the call is written down.
+                    if let Some(spec) = spec.take() {
+                        self.asked.send_replace(Some((number, spec)));
+                    }
                     let (hook, call) = (self.hook.clone(), call.clone());
                     let _unheard = self.news.send(Input::HookCalled { hook, call });
                 }

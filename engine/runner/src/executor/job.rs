@@ -7,16 +7,15 @@ use std::time::Duration;
 use piton_core::ids::{HostName, JobId, Part};
 use piton_core::run::{BootId, Input, LossCause, Printed, Refusal, Run, read_outputs};
 use piton_core::runbook::OutputRule;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use crate::driver::Ports;
-use crate::hooks::CallSpec;
 use crate::observer::Notice;
 use crate::output::{JobOutput, OutputError, Stream};
 use crate::transport::{JobEnd, JobSpec, Launch, News, StopError};
 
-use super::hook::told;
+use super::hook::{Asked, told};
 use super::{Reporting, flag};
 
 /// Seconds between TERM and KILL.
@@ -43,7 +42,7 @@ pub(super) struct JobTask {
     news: mpsc::UnboundedSender<Input>,
     spec: JobSpec,
     /// The hook that asks for it knows its script.
-    asked: Option<(watch::Receiver<Option<(u32, CallSpec)>>, u32)>,
+    asked: Option<(Asked, u32)>,
     keep: bool,
     told: AtomicBool,
     rules: std::collections::BTreeMap<piton_core::ids::ParamName, OutputRule>,
@@ -85,7 +84,7 @@ impl JobTask {
     }
 
     /// The same for a job whose script only the hook knows that asks for it: its call of this number.
-    pub(super) fn asked_by(mut self, asked: watch::Receiver<Option<(u32, CallSpec)>>, number: u32) -> Self {
+    pub(super) fn asked_by(mut self, asked: Asked, number: u32) -> Self {
         self.asked = Some((asked, number));
         self
     }
@@ -246,6 +245,7 @@ impl JobTask {
             | Input::Transferred { .. }
             | Input::TransferFailed { .. }
             | Input::TimerFired(_)
+            | Input::Replanned { .. }
             | Input::Said { .. } => Input::JobStopped { job, exit: None, printed: Printed::default() },
         }
     }

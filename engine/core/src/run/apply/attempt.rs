@@ -21,7 +21,6 @@ impl Run {
         let index = self.named(task)?;
         let step = self.step_of(index);
         let has_unless = step.unless.is_some();
-        let point = step.point_of_no_return;
         let has_before = step.before.is_some();
         let first = match (has_before, has_unless) {
             (true, _) => At::Hook(Hooking::new(Part::Before)),
@@ -40,7 +39,6 @@ impl Run {
         })?;
         if !has_unless && !has_before {
             self.begins(index);
-            self.no_return |= point;
         }
         Ok(())
     }
@@ -83,17 +81,21 @@ impl Run {
 
     pub(super) fn attempt_failed(&mut self, task: &TaskId, attempt: u32, cause: &FailureCause) -> Result<(), String> {
         let index = self.named(task)?;
-        let never_began = matches!(cause, FailureCause::Unreachable(_) | FailureCause::Refused(_));
+        let never_began = matches!(cause, FailureCause::Unreachable(_) | FailureCause::Refused(_))
+            && self.task(index).began == Some(attempt);
         self.change_attempt(index, attempt, |t, a| {
             // What a hook asked for before has happened, and so has the action that its `after` follows.
             let hooked = matches!(&a.at, At::Hook(h) if h.answered() > 0 || h.part == Part::After);
             a.at = At::Over;
             a.deadline = None;
-            if never_began && !hooked && t.began == Some(attempt) {
+            if never_began && !hooked {
                 t.began = None;
             }
             Ok(())
         })?;
+        if never_began && self.step_of(index).point_of_no_return {
+            self.no_return = self.no_return.saturating_sub(1);
+        }
         Ok(())
     }
 
@@ -150,12 +152,13 @@ impl Run {
     }
 
     pub(super) fn begins(&mut self, index: TaskIndex) {
-        let attempts = self.task(index).attempts;
+        let point = self.step_of(index).point_of_no_return;
         if let Some(task) = self.tasks.get_mut(index as usize)
             && task.began.is_none()
         {
-            task.began = Some(attempts);
+            task.began = Some(task.attempts);
             self.begun.push_back(index);
+            self.no_return += u32::from(point);
         }
     }
 

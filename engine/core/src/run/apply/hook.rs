@@ -69,7 +69,7 @@ impl Run {
     ) -> Result<(), String> {
         let index = self.named(&hook.attempt.task)?;
         let step = self.step_of(index);
-        let (verify, unless, point) = (step.verify.is_some(), step.unless.is_some(), step.point_of_no_return);
+        let (verify, unless) = (step.verify.is_some(), step.unless.is_some());
         let action = action_at(step, at);
         let mut begins = false;
         self.change(index, |t| {
@@ -101,7 +101,6 @@ impl Run {
         })?;
         if begins {
             self.begins(index);
-            self.no_return |= point;
         }
         Ok(())
     }

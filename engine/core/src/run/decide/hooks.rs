@@ -30,7 +30,8 @@ impl Draft {
         let round = if call.kind.is_job() { self.run.task(task).calls + 1 } else { 0 };
         let answer = match call.kind {
             CallKind::Now => Some(Value::from(self.now.0)),
-            CallKind::Notify => Some(Value::Null),
+            // Null would read back as no answer.
+            CallKind::Notify => Some(Value::from(true)),
             CallKind::Run | CallKind::Exec | CallKind::Read | CallKind::Write => None,
         };
         self.push(Event::HookCalled { hook: hook.clone(), call: HookCall { round, answer, ..call.clone() } });
