@@ -14,6 +14,7 @@ mod inventory;
 mod parts;
 mod planning;
 mod project;
+mod report;
 mod screen;
 mod select;
 mod store;

@@ -123,7 +123,7 @@ fn text(run: &Run, summary: &RunSummary, store: &Store, out: &mut Out) -> Result
     Ok(())
 }
 
-fn shown_value(value: &Value) -> String {
+pub(crate) fn shown_value(value: &Value) -> String {
     let text = to_text(value);
     let cut: String = text.chars().take(MAX_VALUE).collect();
     let more = if cut.len() < text.len() { "…" } else { "" };
@@ -131,7 +131,7 @@ fn shown_value(value: &Value) -> String {
 }
 
 /// How long a task took, or has taken so far.
-fn span(task: &Task) -> Option<std::time::Duration> {
+pub(crate) fn span(task: &Task) -> Option<std::time::Duration> {
     let end = match (&task.state, task.ended) {
         (_, Some(ended)) => ended,
         (TaskState::Active(_) | TaskState::Pausing(_), None) => SystemClock.now(),
@@ -148,7 +148,7 @@ fn span(task: &Task) -> Option<std::time::Duration> {
 }
 
 /// What there is to say about where a task stands.
-fn detail(task: &Task, times: &Times) -> String {
+pub(crate) fn detail(task: &Task, times: &Times) -> String {
     let undo = match &task.undo {
         Undo::Not => None,
         Undo::Active { .. } | Undo::Over(_) => Some("being taken back".to_owned()),
