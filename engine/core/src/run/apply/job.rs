@@ -7,8 +7,10 @@ use crate::plan::TaskIndex;
 use crate::time::Timestamp;
 use crate::value::{Map, Value};
 
-use super::super::event::{BootId, Exit, LossCause, Printed};
-use super::super::state::{At, Probing, Run, Task, TaskState, Undo, action_at};
+use super::super::cause::LossCause;
+use super::super::event::{BootId, Exit, Printed};
+use super::super::state::{Run, action_at};
+use super::super::task::{At, Probing, Task, TaskState, Undo};
 use super::attempt::first_probe;
 
 impl Run {
@@ -97,7 +99,6 @@ impl Run {
         let step = self.step_of(index);
         let verify = step.verify.is_some();
         let action = action_at(step, at);
-        let point = step.point_of_no_return;
         let mut begins = false;
         self.change(index, |t| {
             if let Undo::Active { number, .. } = t.undo {
@@ -131,7 +132,6 @@ impl Run {
         })?;
         if begins {
             self.begins(index);
-            self.no_return |= point;
         }
         Ok(())
     }

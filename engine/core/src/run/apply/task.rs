@@ -8,8 +8,9 @@ use crate::runbook::OnFailure;
 use crate::time::Timestamp;
 use crate::value::{Map, Value};
 
-use super::super::event::{FailureCause, ParkCause, SkipCause, SuccessCause};
-use super::super::state::{At, Attempt, Phase, Probing, Run, Task, TaskState, Undo};
+use super::super::cause::{FailureCause, ParkCause, SkipCause, SuccessCause};
+use super::super::state::{Phase, Run};
+use super::super::task::{At, Attempt, Probing, Task, TaskState, Undo};
 use super::attempt::first_probe;
 use super::only;
 
@@ -117,7 +118,7 @@ impl Run {
     }
 
     /// A task has come to its end: whoever waits for it alone may go on, or knows that it never will.
-    fn settled(&mut self, index: TaskIndex, blame: Option<TaskIndex>) {
+    pub(in crate::run) fn settled(&mut self, index: TaskIndex, blame: Option<TaskIndex>) {
         self.settled[usize::from(self.is_finally(index))] += 1;
         let mut open = vec![index];
         while let Some(node) = open.pop() {
@@ -129,10 +130,10 @@ impl Run {
                 let unmet = self.unmet[after as usize].saturating_sub(1);
                 self.unmet.set(after as usize, unmet);
                 if unmet == 0 {
-                    if after < self.graph.len() {
-                        self.ready.insert(after);
-                    } else {
+                    if after >= self.graph.len() {
                         open.push(after);
+                    } else if self.task(after).state == TaskState::Waiting {
+                        self.ready.insert(after);
                     }
                 }
             }

@@ -5,9 +5,11 @@ use crate::plan::TaskIndex;
 use crate::runbook::{Action, OnFailure, Probe, Repeat, RetryOn};
 use crate::time::Timestamp;
 
-use super::super::event::{Event, Exit, FailureCause, LossCause, ParkCause, SuccessCause};
+use super::super::cause::{FailureCause, LossCause, ParkCause, SuccessCause};
+use super::super::event::{Event, Exit};
 use super::super::input::Refusal;
-use super::super::state::{At, Phase, Probing, Stopping, settling_part};
+use super::super::state::{Phase, settling_part};
+use super::super::task::{At, Probing, Stopping};
 use super::Draft;
 
 /// How often a lost attempt of a `repeat: safe` step is made again before a person is asked after all:
@@ -140,7 +142,7 @@ impl Draft {
             self.push(Event::RetryScheduled { task: self.name(task), at: self.now, repeat: true });
             return;
         }
-        let undo = self.run.policy(task) == OnFailure::Undo && !self.run.no_return;
+        let undo = self.run.policy(task) == OnFailure::Undo && !self.run.is_past_return(task);
         if undo || self.run.cancelled || self.run.phase == Phase::Undoing {
             self.push(Event::TaskFailed { task: self.name(task), cause });
         } else {
@@ -163,7 +165,7 @@ impl Draft {
                 self.push(Event::TaskParked { task: self.name(task), why: ParkCause::Failed(cause) });
             }
             OnFailure::Continue => self.push(Event::TaskFailed { task: self.name(task), cause }),
-            OnFailure::Undo if self.run.no_return => {
+            OnFailure::Undo if self.run.is_past_return(task) => {
                 self.push(Event::TaskParked { task: self.name(task), why: ParkCause::NoReturn(cause) });
             }
             OnFailure::Undo => self.push(Event::TaskFailed { task: self.name(task), cause }),

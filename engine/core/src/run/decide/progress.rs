@@ -3,9 +3,11 @@
 use crate::plan::TaskIndex;
 use crate::runbook::Action;
 
+use super::super::cause::{FailureCause, Outcome, SkipCause, SuccessCause};
 use super::super::effect::{Effect, TimerId, TimerKind};
-use super::super::event::{Event, FailureCause, Outcome, SkipCause, SuccessCause};
-use super::super::state::{At, Phase, Run, TaskState, Undo};
+use super::super::event::Event;
+use super::super::state::{Phase, Run};
+use super::super::task::{At, TaskState, Undo};
 use super::Draft;
 
 impl Draft {
@@ -187,8 +189,7 @@ impl Run {
     /// Whether there is something to take back, and a way to.
     pub fn can_undo(&self, index: TaskIndex) -> bool {
         let task = self.task(index);
-        let skipped = matches!(task.state, TaskState::Skipped(_));
-        task.began.is_some() && !skipped && task.undo == Undo::Not && self.step_of(index).undo.is_some()
+        task.began.is_some() && task.undo == Undo::Not && self.step_of(index).undo.is_some()
     }
 
     fn verdict(&self) -> Outcome {
