@@ -219,9 +219,11 @@ async fn the_last_lines_and_the_lines_of_a_time_are_found() {
 
     // A line without its end, and one that comes in two parts.
     output.write(Stream::Out, b"half").await.unwrap();
+    output.finish().await.unwrap();
     assert_eq!(reader.tail(Stream::Out, 1).unwrap(), StreamEnd { offset: starts[1000], lines: 1 });
     watch.0.store(5_000_000, Ordering::SeqCst);
     output.write(Stream::Out, b" whole\nnew\n").await.unwrap();
+    output.finish().await.unwrap();
     assert_eq!(between(5_000_000, i64::MAX), starts[1000] + 11..starts[1000] + 15);
 }
 
