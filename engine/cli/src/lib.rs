@@ -16,6 +16,7 @@ mod notifying;
 mod parts;
 mod planning;
 mod project;
+mod report;
 mod screen;
 mod scripts;
 mod select;
