@@ -20,6 +20,7 @@ mod resume;
 mod run;
 mod say;
 mod show;
+mod test;
 mod verify;
 mod watch;
 mod why;
@@ -45,6 +46,7 @@ pub(crate) enum Verb {
     Resolve(say::ResolveArgs),
     Undo(say::UndoArgs),
     Hosts(hosts::Args),
+    Test(test::Args),
     Verify(verify::Args),
     Init(init::Args),
     Completions(completions::Args),
@@ -77,6 +79,7 @@ pub(crate) fn run(cli: Cli, screen: &Screen) -> Result<Code, Failure> {
             Verb::Resolve(args) => args.run(globals, screen).await,
             Verb::Undo(args) => args.run(globals, screen).await,
             Verb::Hosts(args) => hosts::run(args, globals, screen).await,
+            Verb::Test(args) => test::run(args, globals, screen),
             Verb::Verify(args) => verify::run(args, globals, screen).await,
             Verb::Init(args) => init::run(args, screen),
             Verb::Completions(args) => completions::run(args, screen),
