@@ -65,17 +65,20 @@ impl JumpingClock {
         inner.by_time.keys().next().map(|(at, _)| *at)
     }
 
-    /// Goes to `at`, never back, and wakes whoever waited for it, in order.
-    pub fn go_to(&self, at: Timestamp) {
+    /// Goes to `at`, never back, and wakes whoever waited for it, in order; tells whether anybody did.
+    pub fn go_to(&self, at: Timestamp) -> bool {
         let mut inner = self.inner();
         let now = inner.now.max(at);
         inner.now = now;
         let later = inner.by_time.split_off(&(Timestamp(now.0.saturating_add(1)), 0));
         let due = std::mem::replace(&mut inner.by_time, later);
         drop(inner);
+        let mut woken = false;
         for (_, waits) in due {
-            let _gone_meanwhile = waits.send(());
+            // Whoever has stopped waiting is not woken.
+            woken |= waits.send(()).is_ok();
         }
+        woken
     }
 }
 

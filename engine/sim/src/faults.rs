@@ -7,13 +7,14 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use piton_core::fault::Fault;
+use piton_core::ids::Part;
 use piton_core::plan::Plan;
 use piton_core::run::{Outcome, TaskState};
 use piton_core::testing::{End, Exception, FaultKind, means};
 
-use crate::hosts::{Planted, Site};
 use crate::journal::Trouble;
 use crate::play::{Played, Scenario, Staged, play};
+use crate::site::{Planted, Site};
 
 /// What a test came to.
 #[derive(Debug, Clone)]
@@ -98,13 +99,18 @@ fn kinds(plan: &Plan, site: &Site) -> Vec<FaultKind> {
         return vec![FaultKind::Fails, FaultKind::FailsAfter, FaultKind::Unreachable, FaultKind::Gone];
     }
     let step = site.task.as_ref().and_then(|task| plan.steps.iter().find(|p| p.step.id == task.step));
-    let timeout = step.is_some_and(|planned| planned.step.timeout.is_some());
+    // Neither `timeout` nor `verify` is about what takes a step back.
+    let undo = site.part == Part::Undo;
+    let timeout = !undo && step.is_some_and(|planned| planned.step.timeout.is_some());
     let mut kinds = vec![FaultKind::Fails, FaultKind::Lost, FaultKind::Unreachable, FaultKind::Gone];
     if timeout {
         kinds.push(FaultKind::TimesOut);
     }
     if site.effect {
-        kinds.extend([FaultKind::FailsAfter, FaultKind::LostAfter, FaultKind::Silent]);
+        kinds.extend([FaultKind::FailsAfter, FaultKind::LostAfter]);
+        if !undo {
+            kinds.push(FaultKind::Silent);
+        }
         if timeout {
             kinds.push(FaultKind::TimesOutAfter);
         }
@@ -197,9 +203,8 @@ fn unlike(first: &Played, played: &Played) -> Option<String> {
             return Some(format!("{id} is {} instead of {}", other.state, one.state));
         }
     }
-    (first.world != played.world).then(|| {
-        format!("the hosts are {} instead of {}", played.world.to_value(), first.world.to_value())
-    })
+    (first.world != played.world)
+        .then(|| format!("the hosts are {} instead of {}", played.world.to_value(), first.world.to_value()))
 }
 
 /// The same complaint under several faults is told once, with how many there are.

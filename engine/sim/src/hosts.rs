@@ -12,46 +12,24 @@ use piton_core::ids::{HostName, JobId, Part, RunId, StepId, TaskId};
 use piton_core::plan::Plan;
 use piton_core::run::{BootId, Exit, LossCause, Refusal};
 use piton_core::runbook::Step;
-use piton_core::testing::{FaultKind, Question, Reply, Test};
+use piton_core::testing::{FaultKind, Question, Reply, Test, part_word};
 use piton_core::time::Timestamp;
 use piton_runner::clock::Clock;
 use piton_runner::output::{JobOutput, Stream};
-use piton_runner::transport::{GetOrder, JobEnd, JobSpec, Launch, Moved, News, Pong, PutBytes, PutOrder, StopError, Transport};
+use piton_runner::transport::{
+    GetOrder, JobEnd, JobSpec, Launch, Moved, News, Pong, PutBytes, PutOrder, StopError, Transport,
+};
 
 use crate::clock::JumpingClock;
 use crate::effects::Effects;
+use crate::site::{Planted, Site, environment};
 use crate::world::Stage;
 
 /// What a host that cannot be reached is said to be.
 const NO_ROUTE: &str = "no route to host, as the test wants it";
 
-/// The run's working directory on every simulated host.
-const WORK: &str = "/piton/work";
-
 /// How long moving a file takes.
 const MOVING: Duration = Duration::from_secs(1);
-
-/// A fault that is to happen at one place.
-#[derive(Debug, Clone)]
-pub(crate) struct Planted {
-    pub(crate) at: String,
-    pub(crate) kind: FaultKind,
-}
-
-/// Something that was done on a host, and where something can go wrong therefore.
-#[derive(Debug, Clone)]
-pub(crate) struct Site {
-    /// Names it, the same in every run of the test.
-    pub(crate) key: String,
-    /// Whose work it was, where that is known.
-    pub(crate) task: Option<TaskId>,
-    /// In words.
-    pub(crate) what: String,
-    /// Whether it had an effect.
-    pub(crate) effect: bool,
-    /// Whether it is a transfer.
-    pub(crate) transfer: bool,
-}
 
 /// Simulated hosts.
 pub(crate) struct Hosts {
@@ -174,18 +152,16 @@ impl Hosts {
                 Reply::exits(1)
             }
         };
-        let works = !matches!(
-            strikes,
-            Some(FaultKind::Fails | FaultKind::Silent | FaultKind::TimesOut | FaultKind::Lost)
-        );
+        let works =
+            !matches!(strikes, Some(FaultKind::Fails | FaultKind::Silent | FaultKind::TimesOut | FaultKind::Lost));
         let effect = !reply.changes.is_empty() || reply.later.is_some();
         let part = spec.id.part;
         let task = spec.id.attempt.task.clone();
-        let what = format!("`{}` of {task}", word(part));
+        let what = format!("`{}` of {task}", part_word(part));
         if works && effect {
             self.take_effect(&mut inner, spec, &reply, now, &what);
         }
-        inner.sites.push(Site { key: key.to_owned(), task: Some(task), what, effect, transfer: false });
+        inner.sites.push(Site { key: key.to_owned(), task: Some(task), part, what, effect, transfer: false });
         let mut job = Job {
             ends: reply.exit.map(|_| now.plus(reply.takes)),
             exit: reply.exit.unwrap_or(1),
@@ -248,41 +224,13 @@ impl Hosts {
             return broken();
         }
         let moved = work(&mut inner, now);
-        inner.sites.push(Site { key, task: None, what, effect: true, transfer: true });
+        inner.sites.push(Site { key, task: None, part: Part::Main, what, effect: true, transfer: true });
         if strikes == Some(FaultKind::FailsAfter) { broken() } else { moved }
     }
 
     /// The path as it is written in a runbook: relative to the project, where it lies in it.
     fn short(&self, path: &Path) -> String {
         path.strip_prefix(&self.project).unwrap_or(path).display().to_string()
-    }
-}
-
-/// The job's environment, with what a transport adds to it.
-fn environment(spec: &JobSpec) -> Vec<(String, String)> {
-    let attempt = &spec.id.attempt;
-    let mut env = spec.env.clone();
-    env.extend(
-        [
-            ("PITON_RUN", spec.run.to_string()),
-            ("PITON_TASK", attempt.task.to_string()),
-            ("PITON_ATTEMPT", attempt.number.to_string()),
-            ("PITON_HOST", spec.host.to_string()),
-            ("PITON_JOB", spec.id.file_name()),
-            ("PITON_WORK", WORK.to_owned()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value)),
-    );
-    env
-}
-
-/// The word for a part, as runbooks have it.
-fn word(part: Part) -> &'static str {
-    match part {
-        Part::Main => "run",
-        Part::Unless => "unless",
-        Part::Verify => "verify",
-        Part::Undo => "undo",
     }
 }
 

@@ -10,6 +10,7 @@ mod hosts;
 pub mod journal;
 mod output;
 mod play;
+mod site;
 mod world;
 
 pub use faults::{Verdict, test};

@@ -57,9 +57,8 @@ impl JobOutput for MemoryOutput {
     }
 
     async fn finish(&mut self) -> Result<Printed, OutputError> {
-        let extent = |bytes: &[u8]| {
-            (!bytes.is_empty()).then(|| Extent { len: bytes.len() as u64, digest: Digest::of(bytes) })
-        };
+        let extent =
+            |bytes: &[u8]| (!bytes.is_empty()).then(|| Extent { len: bytes.len() as u64, digest: Digest::of(bytes) });
         Ok(self.with(|kept| Printed { out: extent(&kept.out), err: extent(&kept.err) }))
     }
 }

@@ -18,9 +18,10 @@ use piton_runner::{DriveError, Driver, End, Ports, load};
 use tokio::sync::watch;
 
 use crate::clock::JumpingClock;
-use crate::hosts::{Hosts, Planted, Site};
+use crate::hosts::Hosts;
 use crate::journal::{MemoryJournal, Trouble};
 use crate::output::MemoryOutputs;
+use crate::site::{Planted, Site};
 use crate::world::Stage;
 
 /// When every simulated run begins: 2000-01-01T00:00:00Z.
@@ -81,18 +82,19 @@ pub(crate) fn play(staged: &Staged, scenario: &Scenario) -> Result<Played, Strin
     runtime.block_on(Player::new(staged, scenario, clock, hosts, hears_stuck).play())
 }
 
-/// Nothing can go on at this moment: go to the next one.
+/// Nothing can go on at this moment: go to the next one at which something can.
 fn idle(clock: &JumpingClock, hosts: &Weak<Hosts>, stuck: &watch::Sender<bool>) {
     let Some(hosts) = hosts.upgrade() else { return };
-    let change = hosts.with_stage(|stage| stage.next_change());
-    match [change, clock.next()].into_iter().flatten().min() {
-        Some(at) => {
-            // What changes by itself at a moment has changed before anybody looks at that moment.
-            hosts.with_stage(|stage| stage.catch_up(at));
-            clock.go_to(at);
-        }
-        None => {
+    loop {
+        let change = hosts.with_stage(|stage| stage.next_change());
+        let Some(at) = [change, clock.next()].into_iter().flatten().min() else {
             stuck.send_replace(true);
+            return;
+        };
+        // What changes by itself at a moment has changed before anybody looks at that moment.
+        hosts.with_stage(|stage| stage.catch_up(at));
+        if clock.go_to(at) {
+            return;
         }
     }
 }
@@ -159,7 +161,9 @@ impl<'a> Player<'a> {
                     let run = load(self.journal.as_ref(), self.id).await.map_err(wrong)?;
                     let word = self.prompter.next_word(&run);
                     let back = Word::Undo { why: "to see that it can be taken back".to_owned() };
-                    let word = word.or_else(|| (!std::mem::replace(&mut taken_back, true)).then_some(("tester@bench".to_owned(), back)));
+                    let word = word.or_else(|| {
+                        (!std::mem::replace(&mut taken_back, true)).then_some(("tester@bench".to_owned(), back))
+                    });
                     let Some((by, word)) = word else { break };
                     if let Word::Retry { .. } = word {
                         self.hosts.forgive();

@@ -85,7 +85,8 @@ impl Stage {
             }
             self.broken.push(span);
             let since = show_duration(now.since(self.began));
-            let message = format!("this must always hold, and does not: {} ({because}, {since} after the start)", fault.message);
+            let message =
+                format!("this must always hold, and does not: {} ({because}, {since} after the start)", fault.message);
             self.complaints.push(Fault { message, ..fault });
         }
     }

@@ -117,7 +117,8 @@ fn read_all(files: &[PathBuf], project: Option<&Project>) -> Result<Vec<Read>, F
         all.append(&mut faults);
         let (Some(file), Some(runbook)) = (file, runbook) else { continue };
         if file.runbook != runbook.name {
-            let message = format!("this is a test of `{}`, and the runbook beside it is `{}`", file.runbook, runbook.name);
+            let message =
+                format!("this is a test of `{}`, and the runbook beside it is `{}`", file.runbook, runbook.name);
             all.push(Fault::at(FaultCode::BadName, &source, file.runbook_span, message));
         }
         found.push(Read { tests: file.tests, runbook, source: book.source, base: book.base });
@@ -201,7 +202,8 @@ fn play(test: Test, runbook: &Runbook, base: &Path, source: &Source, faults: boo
     let test = Arc::new(test);
     let verdict = plan(&test, runbook, base, source).and_then(|plan| {
         let staged = Staged { test: test.clone(), plan };
-        piton_sim::test(&staged, faults).map_err(|error| vec![test.complaint(format!("the engine could not go on: {error}"))])
+        piton_sim::test(&staged, faults)
+            .map_err(|error| vec![test.complaint(format!("the engine could not go on: {error}"))])
     });
     let (verdict, complaints) = match verdict {
         Ok(verdict) => {

@@ -270,7 +270,11 @@ fn nested_from_dynamic(value: &Dynamic, depth: usize) -> Result<Value, ExprError
         return Ok(text.as_str().into());
     }
     if let Some(items) = value.read_lock::<Array>() {
-        return items.iter().map(|item| nested_from_dynamic(item, depth + 1)).collect::<Result<Vec<_>, _>>().map(Value::Array);
+        return items
+            .iter()
+            .map(|item| nested_from_dynamic(item, depth + 1))
+            .collect::<Result<Vec<_>, _>>()
+            .map(Value::Array);
     }
     if let Some(map) = value.read_lock::<rhai::Map>() {
         let entries = map.iter().map(|(key, value)| Ok((key.to_string(), nested_from_dynamic(value, depth + 1)?)));

@@ -128,9 +128,7 @@ impl Test {
             changes.push((host.clone(), Change::Merge(patch)));
         }
         let later = match &answer.later {
-            Some((after, tree)) => {
-                Some((*after, Change::Merge(tree.value(scope).map_err(|why| wrong("later", why))?)))
-            }
+            Some((after, tree)) => Some((*after, Change::Merge(tree.value(scope).map_err(|why| wrong("later", why))?))),
             None => None,
         };
         Ok(Reply {
@@ -155,13 +153,16 @@ impl Test {
         if shown.len() < question.script.trim_end().len() {
             shown.push('…');
         }
-        let script: String = shown.lines().map(|line| format!("\n    | {line}")).collect();
+        let script: String = shown.lines().map(|line| format!("  | {line}\n")).collect();
         let message = format!(
-            "nothing answers `{part}` of {} on {} (attempt {}):{script}",
+            "nothing answers `{part}` of {} on {} (attempt {})",
             job.attempt.task, question.host, job.attempt.number
         );
         let more = if job.part == Part::Main { String::new() } else { format!(", part: {part}") };
-        let hint = format!("add to `answers`: - {{ step: {}{more}, exit: 0 }}", job.attempt.task.step);
+        let hint = format!(
+            "the script is\n{script}add to `answers`, with what it does:\n  - {{ step: {}{more}, exit: 0 }}",
+            job.attempt.task.step
+        );
         Unanswered(Box::new(self.fault(self.span, message).hint(hint)))
     }
 }
@@ -184,7 +185,7 @@ fn scope(question: &Question<'_>, world: &World) -> Scope {
 }
 
 /// The word for a part, as runbooks have it.
-pub(super) fn part_word(part: Part) -> &'static str {
+pub fn part_word(part: Part) -> &'static str {
     match part {
         Part::Main => "run",
         Part::Unless => "unless",

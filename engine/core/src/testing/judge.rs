@@ -5,7 +5,7 @@ use crate::ids::TaskId;
 use crate::run::{Event, Outcome, ParkCause, Phase, Recorded, Run, SuccessCause, TaskState};
 use crate::value::Value;
 
-use super::{Condition, End, Test, TaskEnd, World, means};
+use super::{Condition, End, TaskEnd, Test, World, means};
 
 /// How many tasks of a path are shown.
 const SHOWN: usize = 40;
@@ -16,7 +16,7 @@ impl Test {
         let mut found = Vec::new();
         let end = end_of(run);
         if end != self.expect.ends {
-            let message = format!("expected that the run is {}, it is {}", self.expect.ends.word(), end.word());
+            let message = format!("expected of the run: {}; there is: {}", self.expect.ends.word(), end.word());
             found.push(self.fault(self.expect.ends_span, message).hint(why(run)));
         }
         self.judge_path(log, &mut found);
@@ -96,7 +96,7 @@ impl Test {
                 let there = task_end(&task.state);
                 if there != Some(*wanted) {
                     let is = there.map_or_else(|| task.state.word(), TaskEnd::word);
-                    let message = format!("expected that {id} is {}, it is {is}", wanted.word());
+                    let message = format!("expected of {id}: {}; there is: {is}", wanted.word());
                     found.push(self.fault(*span, message).hint(format!("{id}: {}", task.state)));
                 }
             }

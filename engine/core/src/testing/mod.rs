@@ -19,7 +19,7 @@ use crate::ids::{HostName, Part, RunbookName, TaskId};
 use crate::inventory::Inventory;
 use crate::value::{Map, Value};
 
-pub use answer::{Change, Question, Reply, Unanswered};
+pub use answer::{Change, Question, Reply, Unanswered, part_word};
 pub use judge::{end_of, why};
 pub use model::Model;
 pub use syntax::parse;

@@ -36,9 +36,7 @@ impl Model {
     /// With the offset into the text, where known.
     pub(super) fn parse(text: &str, span: Span) -> Result<Self, (String, Option<usize>)> {
         let engine = expr::script_engine();
-        let ast = engine
-            .compile(text)
-            .map_err(|error| (error.0.to_string(), expr::offset_in(text, error.1)))?;
+        let ast = engine.compile(text).map_err(|error| (error.0.to_string(), expr::offset_in(text, error.1)))?;
         let there = ast.iter_functions().any(|f| f.name == ANSWER && f.params.len() == 4);
         if !there {
             return Err(("a model needs `fn answer(host, task, script, env) { … }`".to_owned(), None));

@@ -115,7 +115,12 @@ impl Drafter<'_, '_> {
         let span = match name {
             Some(entry) => entry.value.span,
             None => {
-                self.reader.missing(fields.span(), "test", "name", "a sentence: `name: a guest that runs is left alone`");
+                self.reader.missing(
+                    fields.span(),
+                    "test",
+                    "name",
+                    "a sentence: `name: a guest that runs is left alone`",
+                );
                 self.reader.first_line(fields.span())
             }
         };
@@ -149,7 +154,12 @@ impl Drafter<'_, '_> {
                     Value::Array(items) if items.iter().all(|i| !i.is_array() && !i.is_object()) => {
                         items.iter().map(to_text).collect::<Vec<_>>().join(",")
                     }
-                    other => other.to_string(),
+                    Value::Null
+                    | Value::Bool(_)
+                    | Value::Number(_)
+                    | Value::String(_)
+                    | Value::Array(_)
+                    | Value::Object(_) => value.to_string(),
                 }),
             };
             if let Some(text) = text {
@@ -205,10 +215,11 @@ impl Drafter<'_, '_> {
         let text = |this: &mut Self, fields: &mut Fields<'_>, name: &'static str, other: &str| {
             fields.take(name).and_then(|node| this.reader.text(node, name)).unwrap_or(other).to_owned()
         };
-        let (by, why) = (text(self, &mut fields, "by", "tester@bench"), text(self, &mut fields, "why", "the test says so"));
-        let at = fields.take("at").and_then(|node| {
-            self.reader.parsed(node, "at", FaultCode::BadName, |text| text.parse::<TaskId>())
-        });
+        let (by, why) =
+            (text(self, &mut fields, "by", "tester@bench"), text(self, &mut fields, "why", "the test says so"));
+        let at = fields
+            .take("at")
+            .and_then(|node| self.reader.parsed(node, "at", FaultCode::BadName, |text| text.parse::<TaskId>()));
         let what = match fields.take("say") {
             Some(node) => self.reader.word(node, "say", &SAID),
             None => {
