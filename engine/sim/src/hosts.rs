@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use piton_core::digest::Digest;
 use piton_core::fault::Fault;
-use piton_core::ids::{HostName, JobId, Part, RunId, StepId, TaskId};
+use piton_core::ids::{HostName, JobId, Part, RunId, StepId};
 use piton_core::plan::Plan;
 use piton_core::run::{BootId, Exit, LossCause, Refusal};
 use piton_core::runbook::Step;
