@@ -121,7 +121,8 @@ impl Host {
             )
             .into());
         }
-        if !mode.is_empty() && !(matches!(mode.len(), 3 | 4) && mode.bytes().all(|b| (b'0'..=b'7').contains(&b))) {
+        let octal = matches!(mode.len(), 3 | 4) && mode.bytes().all(|b| (b'0'..=b'7').contains(&b));
+        if !octal && !mode.is_empty() {
             return Err("a file's mode is three or four octal digits, such as \"0644\"".into());
         }
         let shown = format!("{path}, {} bytes", content.len());

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use piton_core::ids::{JobId, RunId};
 use piton_core::plan::Plan;
-use piton_core::run::{CallKind, Event, Outcome, Recorded, Run, Word};
+use piton_core::run::{CallKind, Event, Outcome, Recorded, Run, TaskState, Word};
 use piton_core::runbook::HookCode;
 use piton_core::time::Timestamp;
 use piton_core::value::{Map, Value};
@@ -128,15 +128,14 @@ impl Bench {
     async fn state(&self) -> String {
         let run = self.run().await;
         let (_, task) = run.tasks().next().unwrap();
-        format!(
-            "{} {}",
-            task.state.word(),
-            match &task.state {
-                piton_core::run::TaskState::Parked(why) => why.to_string(),
-                piton_core::run::TaskState::Failed(why) => why.to_string(),
-                _other => String::new(),
-            }
-        )
+        let why = if let TaskState::Parked(why) = &task.state {
+            why.to_string()
+        } else if let TaskState::Failed(why) = &task.state {
+            why.to_string()
+        } else {
+            String::new()
+        };
+        format!("{} {why}", task.state.word())
     }
 }
 
@@ -347,12 +346,16 @@ async fn before_and_after_frame_any_action() {
     let events = bench.journal.events(Bench::id());
     let order: Vec<String> = events
         .iter()
-        .filter_map(|e| match &e.event {
-            Event::HookEnded { hook, .. } => Some(hook.to_string()),
-            Event::JobExited { job, .. } => Some(job.to_string()),
-            Event::TaskSucceeded { task, .. } => Some(format!("{task} done")),
-            Event::TaskParked { task, why } => Some(format!("{task}: {why}")),
-            _other => None,
+        .filter_map(|e| {
+            if let Event::HookEnded { hook: job, .. } | Event::JobExited { job, .. } = &e.event {
+                Some(job.to_string())
+            } else if let Event::TaskSucceeded { task, .. } = &e.event {
+                Some(format!("{task} done"))
+            } else if let Event::TaskParked { task, why } = &e.event {
+                Some(format!("{task}: {why}"))
+            } else {
+                None
+            }
         })
         .collect();
     assert_eq!(
