@@ -65,6 +65,11 @@ fn size() -> u64 {
     text.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or_default() * PAGE
 }
 
+/// Whether the evaluation on this thread has used up its operations.
+pub(crate) fn is_exhausted() -> bool {
+    OPERATIONS.get() > MAX_OPERATIONS
+}
+
 /// An engine for one hook.
 pub(crate) fn engine(api: &Api, scripts: &BTreeMap<String, String>) -> Engine {
     let mut engine = bare();

@@ -74,6 +74,11 @@ fn message(error: &EvalAltResult) -> String {
     }
 }
 
+/// What is said of a hook that went on to its end after it had used up its operations.
+pub(crate) fn exhausted(file: &str) -> String {
+    format!("{}{}", place(file, Position::NONE), too_long())
+}
+
 fn too_long() -> String {
     format!("it takes more than {MAX_OPERATIONS} operations")
 }

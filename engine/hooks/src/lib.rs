@@ -52,6 +52,10 @@ impl Hooks for RhaiHooks {
         engine::begin();
         let result: Result<rhai::Dynamic, _> = engine.eval_ast_with_scope(&mut scope, &ast);
         let value = result.map_err(|error| explain::error(*error, &name))?;
+        if engine::is_exhausted() {
+            // What sorts a list passes over the errors of the function that compares.
+            return Err(explain::exhausted(&name));
+        }
         let mut outputs = api.outputs();
         if value.is_map() {
             match convert::from_dynamic(&value)? {

@@ -28,7 +28,7 @@ fn a_script_that_runs_away_is_stopped_and_says_where() {
         ),
         (
             "let a = [3, 2, 1];\nlet n = 0;\na.sort(|x, y| { loop { } });",
-            "main of step do:3:",
+            "main of step do: ",
             "more than 2000000 operations",
         ),
         ("let s = \"aaaaaaaa\".replace(\"a\", \"x\".repeat(100));", "main of step do:1:", "repeat"),
