@@ -15,6 +15,7 @@ mod parts;
 mod planning;
 mod project;
 mod screen;
+mod secrets;
 mod select;
 mod store;
 mod tell;

@@ -14,6 +14,7 @@ use piton_runner::transport::Transport;
 use piton_store::{DEFAULT_CAP, FileOutputs};
 
 use crate::exit::Failure;
+use crate::secrets;
 use crate::store::Store;
 
 /// What a driver needs to drive a run with this plan.
@@ -25,6 +26,7 @@ pub(crate) fn ports(store: &Store, plan: &Plan, observer: Arc<dyn Observer>) -> 
         outputs: Arc::new(FileOutputs::new(&store.dir, clock.clone(), DEFAULT_CAP)),
         clock,
         observer,
+        secrets: secrets::of(store, plan, secrets::Sources::new()),
     }
 }
 

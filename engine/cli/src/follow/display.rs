@@ -214,6 +214,8 @@ impl Manner for Display {
             | Event::JobStopped { .. }
             | Event::RunCreated { .. }
             | Event::EngineTook { .. }
+            | Event::SecretsFetched { .. }
+            | Event::SecretsMissing { .. }
             | Event::WordTaken { .. }
             | Event::CancelStarted
             | Event::UndoStarted { .. }

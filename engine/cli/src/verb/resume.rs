@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::cli::Globals;
 use crate::exit::{Code, Failure};
 use crate::foreground::{Foreground, tell_end};
-use crate::parts;
+use crate::{parts, secrets};
 use crate::screen::Screen;
 use crate::store::Store;
 
@@ -28,12 +28,16 @@ pub(crate) struct Args {
     /// The newest run that is open
     #[arg(long)]
     latest: bool,
+    /// For this engine only, in the place of what the run says
+    #[command(flatten)]
+    secrets: secrets::Args,
 }
 
 /// How often a lease that is held is tried.
 const TRY: Duration = Duration::from_millis(50);
 
 pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Result<Code, Failure> {
+    let instead = args.secrets.read()?;
     let store = Store::here(globals)?;
     let summary = match args.run.filter(|_| !args.latest) {
         Some(wanted) => store.find(&wanted).await?,
@@ -46,7 +50,10 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
     }
     let json = store.journal.plan(id).await?;
     let plan = Plan::from_json(&json).map_err(|detail| DriveError::Plan { run: id, detail })?;
-    let foreground = Foreground::new(&store, screen, id, &plan);
+    let only_here = secrets::only_here(&plan, &instead);
+    let fetching = secrets::of(&store, &plan, instead);
+    secrets::ask(&plan, &fetching).await?;
+    let foreground = Foreground::new(&store, screen, id, &plan).with_secrets(fetching, only_here);
     let owner = parts::owner()?;
     let begun = tokio::time::Instant::now();
     let mut told = false;

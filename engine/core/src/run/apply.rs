@@ -55,7 +55,12 @@ impl Run {
                 self.created = at;
                 Ok(())
             }
-            Event::EngineTook { .. } => Ok(()),
+            Event::EngineTook { .. } => {
+                self.await_secrets();
+                Ok(())
+            }
+            Event::SecretsFetched { marks, changed } => self.secrets_fetched(marks, changed, at),
+            Event::SecretsMissing { missing } => self.secrets_missing(missing),
             Event::WordTaken { id, .. } => {
                 if self.last_word >= Some(*id) {
                     return Err(format!("word {} was taken before", id.0));

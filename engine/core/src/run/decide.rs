@@ -10,6 +10,7 @@ use crate::time::Timestamp;
 use super::effect::Effect;
 use super::event::{Event, FailureCause, Recorded, SuccessCause};
 use super::input::{Input, Refusal};
+use super::secrets::Held;
 use super::state::{At, Run, Stopping, TaskState};
 
 impl Run {
@@ -47,6 +48,16 @@ impl Draft {
         match input {
             Input::Took { engine, fence } => {
                 self.push(Event::EngineTook { engine: engine.clone(), fence: *fence });
+            }
+            Input::SecretsFetched { marks } => {
+                if let Some(event) = self.run.secrets_fetched_now(marks) {
+                    self.push(event);
+                }
+            }
+            Input::SecretsMissing { missing } => {
+                if self.run.secrets().held == Held::Awaited {
+                    self.push(Event::SecretsMissing { missing: missing.clone() });
+                }
             }
             Input::JobStarted { job, boot } => {
                 if self.current(job).is_some() {

@@ -11,6 +11,12 @@ use super::event::ParkCause;
 use super::state::{At, Phase, Probing, Run, Task, TaskState, Undo};
 
 impl Run {
+    /// Whether nothing can go on without a person.
+    pub fn is_parked(&self) -> bool {
+        let stuck = self.active.is_empty() && !self.parked.is_empty() && self.wanted.is_empty();
+        self.outcome().is_none() && (stuck || self.misses_secrets())
+    }
+
     /// Changes one task, and with it everything that is kept beside the tasks: the sets and what is wanted.
     pub(super) fn change(
         &mut self,

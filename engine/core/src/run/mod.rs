@@ -10,6 +10,7 @@ mod outputs;
 mod replay;
 mod said;
 mod say;
+mod secrets;
 mod state;
 mod texts;
 
@@ -21,5 +22,6 @@ pub use event::{
 };
 pub use input::{Input, Refusal, Word, WordId};
 pub use outputs::read_outputs;
+pub use secrets::{Held, Secrets};
 pub use state::{At, Attempt, Phase, Probing, Run, Stopping, Task, TaskState, Undo};
 pub use texts::{JobText, PutText, TransferText, quote};

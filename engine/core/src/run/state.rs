@@ -13,6 +13,7 @@ use crate::value::{Map, Value};
 use super::effect::{Change, Effect};
 use super::event::{BootId, Exit, FailureCause, LossCause, Outcome, ParkCause, Printed, SkipCause, SuccessCause};
 use super::input::WordId;
+use super::secrets::Secrets;
 
 /// A run's state.
 ///
@@ -55,6 +56,7 @@ pub struct Run {
     pub(super) no_return: bool,
     /// The last word that was taken up; words are taken in order.
     pub(super) last_word: Option<WordId>,
+    pub(super) secrets: Secrets,
     pub(super) wanted: OrdSet<Effect>,
     pub(super) changes: Vec<Change>,
 }
@@ -242,6 +244,7 @@ impl Run {
             undo_asked: None,
             no_return: false,
             last_word: None,
+            secrets: Secrets::default(),
             wanted: OrdSet::new(),
             changes: Vec::new(),
         }
@@ -293,11 +296,6 @@ impl Run {
             Phase::Ended(outcome) => Some(outcome),
             Phase::New | Phase::Main | Phase::Undoing | Phase::Finally => None,
         }
-    }
-
-    /// Whether nothing can go on without a person.
-    pub fn is_parked(&self) -> bool {
-        self.outcome().is_none() && self.active.is_empty() && !self.parked.is_empty() && self.wanted.is_empty()
     }
 
     /// A task's state.
