@@ -7,11 +7,13 @@ use crate::ids::{JobId, TaskId};
 use crate::plan::TaskIndex;
 use crate::time::Timestamp;
 
+use super::cause::{FailureCause, SuccessCause};
 use super::effect::Effect;
-use super::event::{Event, FailureCause, Recorded, SuccessCause};
+use super::event::{Event, Recorded};
 use super::input::{Input, Refusal};
 use super::secrets::Held;
-use super::state::{At, Run, Stopping, TaskState};
+use super::state::Run;
+use super::task::{At, Stopping, TaskState};
 
 impl Run {
     /// Decides which facts follow from `input`; changes nothing. News that no longer matters gives no facts.

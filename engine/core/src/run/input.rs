@@ -8,8 +8,9 @@ use crate::digest::Digest;
 use crate::ids::{AttemptId, JobId, ParamName, TaskId};
 use crate::value::{Map, Value};
 
+use super::cause::LossCause;
 use super::effect::TimerId;
-use super::event::{BootId, Exit, LossCause, Printed};
+use super::event::{BootId, Exit, Printed};
 
 /// News about a run.
 #[derive(Debug, Clone, PartialEq)]

@@ -6,9 +6,10 @@ use crate::ids::AttemptId;
 use crate::plan::TaskIndex;
 use crate::runbook::OnFailure;
 
+use super::cause::ParkCause;
 use super::effect::{Change, Effect, TimerId, TimerKind};
-use super::event::ParkCause;
-use super::state::{At, Phase, Probing, Run, Task, TaskState, Undo};
+use super::state::{Phase, Run};
+use super::task::{At, Probing, Task, TaskState, Undo};
 
 impl Run {
     /// Whether nothing can go on without a person.

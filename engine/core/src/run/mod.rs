@@ -1,6 +1,7 @@
 //! The run machine: facts fold into a state, news is decided into facts, and what should be in flight is read off the state.
 
 mod apply;
+mod cause;
 mod decide;
 mod effect;
 mod event;
@@ -12,16 +13,16 @@ mod said;
 mod say;
 mod secrets;
 mod state;
+mod task;
 mod texts;
 
 pub use apply::IllegalEvent;
+pub use cause::{FailureCause, LossCause, Outcome, ParkCause, SkipCause, SuccessCause};
 pub use effect::{Change, Effect, TimerId, TimerKind};
-pub use event::{
-    BootId, Event, Exit, Extent, FailureCause, LossCause, Outcome, ParkCause, Printed, Recorded, SkipCause,
-    SuccessCause,
-};
+pub use event::{BootId, Event, Exit, Extent, Printed, Recorded};
 pub use input::{Input, Refusal, Word, WordId};
 pub use outputs::read_outputs;
 pub use secrets::{Held, Secrets};
-pub use state::{At, Attempt, Phase, Probing, Run, Stopping, Task, TaskState, Undo};
+pub use state::{Phase, Run};
+pub use task::{At, Attempt, Probing, Stopping, Task, TaskState, Undo};
 pub use texts::{JobText, PutText, TransferText, quote};

@@ -8,7 +8,8 @@ use crate::time::Timestamp;
 
 use super::apply::IllegalEvent;
 use super::event::{BootId, Event, Recorded};
-use super::state::{Run, TaskState, Undo};
+use super::state::Run;
+use super::task::{TaskState, Undo};
 
 impl Run {
     /// Rebuilds a run from its journal. Everything in [`Run::wanted`] may be in flight or may not:

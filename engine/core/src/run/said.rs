@@ -3,10 +3,12 @@
 use crate::ids::TaskId;
 use crate::plan::TaskIndex;
 
+use super::cause::{SkipCause, SuccessCause};
 use super::decide::Draft;
-use super::event::{Event, SkipCause, SuccessCause};
+use super::event::Event;
 use super::input::{Word, WordId};
-use super::state::{At, Phase, TaskState, Undo};
+use super::state::Phase;
+use super::task::{At, TaskState, Undo};
 
 impl Draft {
     /// Follows a word, or writes down why not.

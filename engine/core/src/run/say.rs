@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use super::event::{Exit, FailureCause, LossCause, Outcome, ParkCause, SkipCause, SuccessCause};
-use super::state::{At, Phase, TaskState};
+use super::cause::{FailureCause, LossCause, Outcome, ParkCause, SkipCause, SuccessCause};
+use super::event::Exit;
+use super::state::Phase;
+use super::task::{At, TaskState};
 
 impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

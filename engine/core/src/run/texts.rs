@@ -6,7 +6,8 @@ use crate::plan::{TaskIndex, param_scope};
 use crate::runbook::{Action, Piece, PutSource, Script, Sealed, speaks_of};
 use crate::value::{Map, Value, to_text};
 
-use super::state::{Run, Task};
+use super::state::Run;
+use super::task::Task;
 
 /// What a job is to execute.
 #[derive(Debug, Clone, PartialEq, Eq)]

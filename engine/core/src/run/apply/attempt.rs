@@ -4,8 +4,9 @@ use crate::ids::TaskId;
 use crate::plan::TaskIndex;
 use crate::time::Timestamp;
 
-use super::super::event::FailureCause;
-use super::super::state::{At, Attempt, Probing, Run, Stopping, Task, TaskState, action_at};
+use super::super::cause::FailureCause;
+use super::super::state::{Run, action_at};
+use super::super::task::{At, Attempt, Probing, Stopping, Task, TaskState};
 use super::only;
 
 impl Run {

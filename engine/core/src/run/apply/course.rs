@@ -5,9 +5,10 @@ use imbl::OrdSet;
 use crate::ids::TaskId;
 use crate::time::Timestamp;
 
+use super::super::cause::Outcome;
 use super::super::effect::Change;
-use super::super::event::Outcome;
-use super::super::state::{Phase, Run, Stopping, TaskState, Undo};
+use super::super::state::{Phase, Run};
+use super::super::task::{Stopping, TaskState, Undo};
 use super::attempt::over;
 use super::only;
 

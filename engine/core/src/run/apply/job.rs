@@ -7,8 +7,10 @@ use crate::plan::TaskIndex;
 use crate::time::Timestamp;
 use crate::value::{Map, Value};
 
-use super::super::event::{BootId, Exit, LossCause, Printed};
-use super::super::state::{At, Probing, Run, Task, TaskState, Undo, action_at};
+use super::super::cause::LossCause;
+use super::super::event::{BootId, Exit, Printed};
+use super::super::state::{Run, action_at};
+use super::super::task::{At, Probing, Task, TaskState, Undo};
 use super::attempt::first_probe;
 
 impl Run {

@@ -8,8 +8,9 @@ use crate::runbook::OnFailure;
 use crate::time::Timestamp;
 use crate::value::{Map, Value};
 
-use super::super::event::{FailureCause, ParkCause, SkipCause, SuccessCause};
-use super::super::state::{At, Attempt, Phase, Probing, Run, Task, TaskState, Undo};
+use super::super::cause::{FailureCause, ParkCause, SkipCause, SuccessCause};
+use super::super::state::{Phase, Run};
+use super::super::task::{At, Attempt, Probing, Task, TaskState, Undo};
 use super::attempt::first_probe;
 use super::only;
 

@@ -5,9 +5,11 @@ use crate::plan::TaskIndex;
 use crate::runbook::{Action, OnFailure, Probe, Repeat, RetryOn};
 use crate::time::Timestamp;
 
-use super::super::event::{Event, Exit, FailureCause, LossCause, ParkCause, SuccessCause};
+use super::super::cause::{FailureCause, LossCause, ParkCause, SuccessCause};
+use super::super::event::{Event, Exit};
 use super::super::input::Refusal;
-use super::super::state::{At, Phase, Probing, Stopping, settling_part};
+use super::super::state::{Phase, settling_part};
+use super::super::task::{At, Probing, Stopping};
 use super::Draft;
 
 /// How often a lost attempt of a `repeat: safe` step is made again before a person is asked after all:

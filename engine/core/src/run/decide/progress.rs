@@ -3,9 +3,11 @@
 use crate::plan::TaskIndex;
 use crate::runbook::Action;
 
+use super::super::cause::{FailureCause, Outcome, SkipCause, SuccessCause};
 use super::super::effect::{Effect, TimerId, TimerKind};
-use super::super::event::{Event, FailureCause, Outcome, SkipCause, SuccessCause};
-use super::super::state::{At, Phase, Run, TaskState, Undo};
+use super::super::event::Event;
+use super::super::state::{Phase, Run};
+use super::super::task::{At, TaskState, Undo};
 use super::Draft;
 
 impl Draft {
