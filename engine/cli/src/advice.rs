@@ -119,12 +119,10 @@ pub(crate) fn as_json(run: &Run, store: &Store) -> Vec<Value> {
     let told: String = store.told.iter().map(|w| format!("{} ", word(w))).collect();
     let resume = format!("piton {told}resume {}", run.id());
     let secrets = missing(run).iter().map(|(name, why)| json!({ "secret": name, "why": why, "commands": [resume] }));
-    let tasks = run
-        .parked()
-        .map(|task| {
-            let commands: Vec<String> = choices(run, task, store).into_iter().map(|c| c.command).collect();
-            json!({ "task": run.graph().id(task), "why": reason(run, task), "commands": commands })
-        });
+    let tasks = run.parked().map(|task| {
+        let commands: Vec<String> = choices(run, task, store).into_iter().map(|c| c.command).collect();
+        json!({ "task": run.graph().id(task), "why": reason(run, task), "commands": commands })
+    });
     secrets.chain(tasks).collect()
 }
 

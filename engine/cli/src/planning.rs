@@ -27,7 +27,7 @@ pub(crate) struct Wanted {
     #[arg(value_name = "KEY=VALUE")]
     pub params: Vec<String>,
     #[command(flatten)]
-    pub secrets: secrets::Args,
+    pub secrets: secrets::SecretArgs,
 }
 
 /// What was made of it.

@@ -26,13 +26,13 @@ pub(crate) type Sources = BTreeMap<ParamName, SecretSource>;
 
 /// Where secrets come from, as words of a command line.
 #[derive(Debug, Clone, Default, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct SecretArgs {
     /// Where a secret comes from: `env:NAME`, `file:PATH`, `cmd:COMMAND`, or `prompt` to be asked for it
     #[arg(long = "secret", value_name = "NAME=SOURCE")]
     secrets: Vec<String>,
 }
 
-impl Args {
+impl SecretArgs {
     /// Reads the words. No message quotes what stands behind the `=`: somebody may have written the secret itself there.
     pub(crate) fn read(&self) -> Result<Sources, Failure> {
         let mut sources = Sources::new();
@@ -42,8 +42,8 @@ impl Args {
                     .hint("`--secret token=env:TOKEN`, `token=file:PATH`, `token=cmd:COMMAND` or `token=prompt`"));
             };
             let name = ParamName::new(name).map_err(|bad| Failure::usage(bad.to_string()))?;
-            let source = SecretSource::parse(source)
-                .map_err(|why| Failure::usage(format!("`--secret {name}=…`: {why}")))?;
+            let source =
+                SecretSource::parse(source).map_err(|why| Failure::usage(format!("`--secret {name}=…`: {why}")))?;
             // What is said here is meant from here, not from the project.
             let source = match source {
                 SecretSource::File(path) => SecretSource::File(absolute(&path)?),
@@ -114,8 +114,12 @@ fn key(dir: &Path) -> Option<[u8; 32]> {
 
 /// Asks for the secrets that must be typed in, where there is a terminal.
 pub(crate) async fn ask(plan: &Plan, secrets: &Arc<SystemSecrets>) -> Result<(), Failure> {
-    let wanted: Vec<ParamName> =
-        plan.secrets.iter().filter(|(name, source)| secrets.must_ask(name, source)).map(|(name, _)| name.clone()).collect();
+    let wanted: Vec<ParamName> = plan
+        .secrets
+        .iter()
+        .filter(|(name, source)| secrets.must_ask(name, source))
+        .map(|(name, _)| name.clone())
+        .collect();
     for name in wanted {
         let asked = name.clone();
         let text = tokio::task::spawn_blocking(move || typed(asked.as_str()))
@@ -139,11 +143,15 @@ pub(crate) async fn fetch_all(plan: &Plan, secrets: &Arc<SystemSecrets>) -> Resu
         let fetched = secrets.fetch(name, source).await.and_then(|text| piton_runner::secrets::check_text(&text));
         if let Err(why) = fetched {
             let why = match source {
-                SecretSource::Prompt => "nothing says where it comes from, and there is no terminal to ask on".to_owned(),
+                SecretSource::Prompt => {
+                    "nothing says where it comes from, and there is no terminal to ask on".to_owned()
+                }
                 SecretSource::Env(_) | SecretSource::File(_) | SecretSource::Command(_) => why,
             };
             let fault = Fault::bare(FaultCode::BadParam, format!("the secret `{name}` cannot be had: {why}"));
-            let hint = format!("`--secret {name}=env:NAME`, `{name}=file:PATH` or `{name}=cmd:COMMAND` says where it comes from");
+            let hint = format!(
+                "`--secret {name}=env:NAME`, `{name}=file:PATH` or `{name}=cmd:COMMAND` says where it comes from"
+            );
             faults.push(fault.hint(hint));
         }
     }
@@ -157,7 +165,9 @@ pub(crate) fn refuse_typed(plan: &Plan) -> Result<(), Failure> {
         Some((name, _)) => Err(Failure::usage(format!(
             "the secret `{name}` is to be typed in, which an engine in the background cannot ask for"
         ))
-        .hint(format!("`--secret {name}=env:NAME`, `{name}=file:PATH` or `{name}=cmd:COMMAND` says where it comes from"))),
+        .hint(format!(
+            "`--secret {name}=env:NAME`, `{name}=file:PATH` or `{name}=cmd:COMMAND` says where it comes from"
+        ))),
     }
 }
 

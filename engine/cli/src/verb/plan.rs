@@ -153,7 +153,8 @@ fn scripts(out: &mut Out, run: &Run, index: usize, part: Part, label: &str) -> R
     let mut same: Vec<(Result<JobText, String>, Vec<HostName>)> = Vec::new();
     for number in 0..hosts.len().max(1) {
         // The environment may differ from host to host; it is shown as it is written.
-        let text = job_text(run, index, number, part).map(|text| JobText { env: Vec::new(), sealed: Vec::new(), ..text });
+        let text =
+            job_text(run, index, number, part).map(|text| JobText { env: Vec::new(), sealed: Vec::new(), ..text });
         let host = hosts.get(number).cloned();
         match same.iter_mut().find(|(known, _)| *known == text) {
             Some((_, with)) => with.extend(host),

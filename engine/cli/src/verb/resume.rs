@@ -11,9 +11,9 @@ use serde_json::json;
 use crate::cli::Globals;
 use crate::exit::{Code, Failure};
 use crate::foreground::{Foreground, tell_end};
-use crate::{parts, secrets};
 use crate::screen::Screen;
 use crate::store::Store;
+use crate::{parts, secrets};
 
 /// Drive a run that nobody drives, from where it is
 ///
@@ -30,7 +30,7 @@ pub(crate) struct Args {
     latest: bool,
     /// For this engine only, in the place of what the run says
     #[command(flatten)]
-    secrets: secrets::Args,
+    secrets: secrets::SecretArgs,
 }
 
 /// How often a lease that is held is tried.

@@ -186,7 +186,12 @@ impl Run {
             let field = format!("env.{name}");
             env.retain(|(n, _)| n != name.as_str());
             sealed.retain(|(n, _)| n != name.as_str());
-            if self.plan.secrets.keys().any(|secret| template.roots().contains(secret.as_str()) || template.params().contains(secret.as_str())) {
+            if self
+                .plan
+                .secrets
+                .keys()
+                .any(|secret| template.roots().contains(secret.as_str()) || template.params().contains(secret.as_str()))
+            {
                 sealed.push((name.as_str().to_owned(), self.seal(task, &field, template)?));
             } else {
                 env.push((name.as_str().to_owned(), self.render(task, &field, template)?));

@@ -78,7 +78,8 @@ pub fn read_params(
 fn given_openly(param: &Param) -> Fault {
     let name = &param.name;
     let message = format!("`{name}` is a secret: its text is not given like this, where others can read it");
-    let hint = format!("say where it comes from: `--secret {name}=env:NAME`, `{name}=file:PATH` or `{name}=cmd:COMMAND`");
+    let hint =
+        format!("say where it comes from: `--secret {name}=env:NAME`, `{name}=file:PATH` or `{name}=cmd:COMMAND`");
     Fault::bare(FaultCode::BadParam, message).hint(hint)
 }
 

@@ -66,9 +66,7 @@ impl Observer for Discreet {
     fn notice(&self, notice: &Notice) {
         match self.vault.now() {
             Some(open) if open.masker().is_some() => self.observer.notice(&match notice {
-                Notice::Disconnected { host, why } => {
-                    Notice::Disconnected { host: host.clone(), why: open.mask(why) }
-                }
+                Notice::Disconnected { host, why } => Notice::Disconnected { host: host.clone(), why: open.mask(why) },
                 Notice::Connected { host } => Notice::Connected { host: host.clone() },
                 Notice::Full { why } => Notice::Full { why: open.mask(why) },
             }),

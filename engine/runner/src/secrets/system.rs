@@ -138,7 +138,6 @@ fn without_break(bytes: &[u8]) -> Option<SecretString> {
     Some(SecretString::from(text.strip_suffix('\r').unwrap_or(text)))
 }
 
-
 #[cfg(test)]
 #[path = "system_tests.rs"]
 mod tests;

@@ -12,11 +12,11 @@ async fn fetch(project: &Path, source: SecretSource) -> Result<String, String> {
 #[tokio::test]
 async fn secrets_come_from_files_commands_and_the_environment() {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("key"), "two\nlines\n").unwrap();
+    std::fs::write(dir.path().join("key"), "twofold\nlines\n").unwrap();
     let file = |path: &str| SecretSource::File(path.to_owned());
     let command = |line: &str| SecretSource::Command(line.to_owned());
-    assert_eq!(fetch(dir.path(), file("key")).await.unwrap(), "two\nlines");
-    assert_eq!(fetch(dir.path(), command("head -1 key; echo x >&2")).await.unwrap(), "two");
+    assert_eq!(fetch(dir.path(), file("key")).await.unwrap(), "twofold\nlines");
+    assert_eq!(fetch(dir.path(), command("head -1 key; echo x >&2")).await.unwrap(), "twofold");
     // Every test has PATH, and no test may set a variable.
     assert_eq!(fetch(dir.path(), SecretSource::Env("PATH".to_owned())).await.unwrap(), std::env::var("PATH").unwrap());
 }

@@ -53,7 +53,8 @@ fn check_use(secret: &str, used: &Use<'_>, reader: &mut Reader<'_>) {
         _ => "it would be shown and kept there",
     };
     let message = format!("the secret `{secret}` cannot be named in `{field}`: {why}");
-    let hint = format!("a script has it as \"${secret}\"; `env: {{ NAME: \"{{{{ {secret} }}}}\" }}` gives it another name");
+    let hint =
+        format!("a script has it as \"${secret}\"; `env: {{ NAME: \"{{{{ {secret} }}}}\" }}` gives it another name");
     leak(secret, used.node, message, hint, reader);
 }
 
@@ -63,3 +64,7 @@ fn leak(secret: &str, node: &Node<'_>, message: String, hint: String, reader: &m
     let fault = Fault::at(FaultCode::SecretLeak, reader.source, span, message).hint(hint);
     reader.push(fault);
 }
+
+#[cfg(test)]
+#[path = "secrets_tests.rs"]
+mod tests;

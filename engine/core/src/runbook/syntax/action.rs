@@ -7,8 +7,8 @@ use crate::expr::Template;
 use crate::fault::{FaultCode, Span};
 use crate::runbook::check::secrets::SECRET_CONTENT;
 use crate::runbook::{Action, Assertion, Get, Put, PutSource};
-use crate::yaml::{Entry, Node};
 use crate::yaml::read::{Fields, shorten};
+use crate::yaml::{Entry, Node};
 
 impl Drafter<'_, '_> {
     /// Reads every action that is there, so that the faults of all are seen; more than one is a fault itself.

@@ -255,7 +255,13 @@ impl Drafter<'_, '_> {
     }
 
     /// An expression, noted among the uses.
-    fn expression<'n>(&mut self, node: &'n Node<'n>, what: &'static str, sees: Sees, uses: &mut Vec<Use<'n>>) -> Option<Expr> {
+    fn expression<'n>(
+        &mut self,
+        node: &'n Node<'n>,
+        what: &'static str,
+        sees: Sees,
+        uses: &mut Vec<Use<'n>>,
+    ) -> Option<Expr> {
         let text = self.reader.text(node, what)?;
         if text.trim_start().starts_with("{{") {
             let message = format!("`{what}` takes an expression, not a template");

@@ -117,7 +117,8 @@ impl Drafter<'_, '_> {
             | ParamKind::Path
             | ParamKind::Enum(_)
             | ParamKind::List => {
-                let message = "`from` is for secrets: other parameters are given on the command line, or have a `default`";
+                let message =
+                    "`from` is for secrets: other parameters are given on the command line, or have a `default`";
                 self.reader.fault(FaultCode::Conflict, entry.key_span, message);
                 None
             }
@@ -150,7 +151,8 @@ impl Drafter<'_, '_> {
         let node = fields.take("type");
         let choices = fields.take("choices").map(|node| (node, self.read_choices(node)));
         let Some(node) = node else {
-            let hint = "one of string, name, host, hosts, integer, number, boolean, duration, size, path, enum, list, secret";
+            let hint =
+                "one of string, name, host, hosts, integer, number, boolean, duration, size, path, enum, list, secret";
             self.reader.missing(entry.key_span, &format!("parameter {}", shorten(&entry.key)), "type", hint);
             return None;
         };
