@@ -41,7 +41,7 @@ fn a_plan_says_where_a_secret_comes_from_and_a_job_gets_what_its_script_names() 
     let url =
         ("URL".to_owned(), Sealed(vec![text("http://u:"), token(), text("@"), text("web1"), text("/"), text("")]));
     // `unless` does not name the secret; the step's `env` is for all of its scripts.
-    assert_eq!(open(&m, "a[local]").sealed, [url.clone()]);
+    assert_eq!(open(&m, "a[local]").sealed, std::slice::from_ref(&url));
     m.exit("a[local]", 1);
     assert_eq!(open(&m, "a[local]").sealed, [("token".to_owned(), Sealed(vec![token()])), url]);
     assert_eq!(open(&m, "a[local]").env, [("spare".into(), String::new()), ("vm".into(), "web1".into())][1..]);
