@@ -11,6 +11,7 @@ mod faults;
 mod follow;
 mod foreground;
 mod inventory;
+mod moment;
 mod parts;
 mod planning;
 mod project;
@@ -22,6 +23,7 @@ mod tell;
 mod times;
 mod verb;
 mod visible;
+mod way_back;
 mod words;
 
 use std::process::ExitCode;

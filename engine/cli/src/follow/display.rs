@@ -213,6 +213,8 @@ impl Manner for Display {
             | Event::JobLost { .. }
             | Event::JobStopped { .. }
             | Event::RunCreated { .. }
+            | Event::TakenOver { .. }
+            | Event::PlanReplaced { .. }
             | Event::EngineTook { .. }
             | Event::SecretsFetched { .. }
             | Event::SecretsMissing { .. }

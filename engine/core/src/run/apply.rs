@@ -61,6 +61,8 @@ impl Run {
             }
             Event::SecretsFetched { marks, changed } => self.secrets_fetched(marks, changed, at),
             Event::SecretsMissing { missing } => self.secrets_missing(missing),
+            Event::TakenOver { from, tasks, .. } => self.taken_over(*from, tasks),
+            Event::PlanReplaced { plan, text, .. } => self.plan_replaced(*plan, text),
             Event::WordTaken { id, .. } => {
                 if self.last_word >= Some(*id) {
                     return Err(format!("word {} was taken before", id.0));

@@ -1,7 +1,7 @@
 //! What a task's texts amount to: conditions, environment, scripts, paths. Pure functions of the state.
 
 use crate::expr::{Expr, Scope, Template};
-use crate::ids::{JobId, Part, StepId};
+use crate::ids::{JobId, ParamName, Part, StepId};
 use crate::plan::{TaskIndex, param_scope};
 use crate::runbook::{Action, Piece, PutSource, Script, Sealed, speaks_of};
 use crate::value::{Map, Value, to_text};
@@ -80,7 +80,7 @@ impl Run {
             ) => None,
         };
         let Script { text, shell } = script.ok_or_else(|| format!("step {} has no script for {job}", step.id))?;
-        let (env, sealed) = self.env(task, &text)?;
+        let (env, sealed) = self.env(task, job.part, &text)?;
         Ok(JobText { shell, script: text, env, sealed, become_user: step.become_user.clone() })
     }
 
@@ -118,7 +118,7 @@ impl Run {
             Action::Exec(words) => self.exec_script(task, words).map(drop),
             Action::Run(_) | Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) => Ok(()),
         }?;
-        self.env(task, "").map(drop)
+        self.env(task, Part::Main, "").map(drop)
     }
 
     pub(super) fn is_wanted_by_when(&self, task: TaskIndex) -> Result<bool, String> {
@@ -174,14 +174,29 @@ impl Run {
         if path.starts_with('/') { Ok(path) } else { Err(format!("`{field}`: `{path}` is not an absolute path")) }
     }
 
-    /// The environment of a script: what is open, and what holds secrets.
+    /// Parameters and the secrets that the script names, then what the step itself put out (where it is taken back), then what
+    /// `env` names: the later one of the same name counts. What is open, and what holds secrets.
     #[expect(clippy::type_complexity, reason = "two lists of names and what they stand for")]
-    fn env(&self, task: TaskIndex, script: &str) -> Result<(Vec<(String, String)>, Vec<(String, Sealed)>), String> {
+    fn env(
+        &self,
+        task: TaskIndex,
+        part: Part,
+        script: &str,
+    ) -> Result<(Vec<(String, String)>, Vec<(String, Sealed)>), String> {
         let params = self.plan.params.iter().filter(|(_, value)| !value.is_null());
         let mut env: Vec<(String, String)> = params.map(|(n, v)| (n.as_str().to_owned(), to_text(v))).collect();
         let spoken_of = self.plan.secrets.keys().filter(|name| speaks_of(script, name.as_str()));
         let mut sealed: Vec<(String, Sealed)> =
             spoken_of.map(|n| (n.as_str().to_owned(), Sealed(vec![Piece::Secret(n.clone())]))).collect();
+        if part == Part::Undo {
+            // A JSON object may have keys that are no names, and texts that no environment can hold.
+            let named = self.task(task).outputs.iter().filter(|(name, _)| ParamName::new(name).is_ok());
+            for (name, value) in named.map(|(n, v)| (n, to_text(v))).filter(|(_, text)| !text.contains('\0')) {
+                env.retain(|(known, _)| known != name);
+                sealed.retain(|(known, _)| known != name);
+                env.push((name.clone(), value));
+            }
+        }
         for (name, template) in &self.step_of(task).env {
             let field = format!("env.{name}");
             env.retain(|(n, _)| n != name.as_str());

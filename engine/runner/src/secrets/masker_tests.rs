@@ -135,7 +135,7 @@ fn in_form(secret: &str, which: usize) -> Vec<u8> {
         8 => url(true, true),
         9 => url(false, false),
         10 => secret.replace('\'', r"'\''").into_bytes(),
-        11 => serde_json::to_string(secret).unwrap().trim_matches('"').replace("\\\\\"", "\\\\\"").into_bytes(),
+        11 => serde_json::to_string(secret).unwrap().trim_matches('"').as_bytes().to_vec(),
         12 => {
             let escaped = secret.replace('\\', "\\\\").replace('"', "\\\"").replace('$', "\\$").replace('`', "\\`");
             escaped.into_bytes()

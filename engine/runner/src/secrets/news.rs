@@ -40,6 +40,7 @@ pub(crate) fn mask_input(open: &Open, input: Input) -> Input {
         | Input::JobStopped { .. }
         | Input::Transferred { .. }
         | Input::TimerFired(_)
+        | Input::Replanned { .. }
         | Input::Said { .. }) => known,
     }
 }
