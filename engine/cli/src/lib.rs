@@ -15,6 +15,7 @@ mod moment;
 mod parts;
 mod planning;
 mod project;
+mod report;
 mod screen;
 mod secrets;
 mod select;
