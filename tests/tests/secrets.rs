@@ -321,13 +321,13 @@ fn a_run_in_the_background_has_what_is_in_the_environment() {
     let secret = secret("background");
     fs::write(place.outside("expected"), &secret).unwrap();
     place.write("runbooks/login.yaml", &format!(
-        "runbook: login\nparams: {{ token: {{ type: secret, from: \"env:LOGIN_TOKEN\" }} }}\nsteps:\n  - id: a\n    run: |\n      [ \"$token\" = \"$(cat {})\" ] && echo \"got $token\"\n",
+        "runbook: login\nparams: {{ token: {{ type: secret, from: \"env:LOGIN_TOKEN\" }} }}\nsteps:\n  - id: a\n    run: |\n      [ \"$token\" = \"$(cat {})\" ] && echo \"got $token\" \"${{LOGIN_TOKEN-and not by inheritance}}\"\n",
         place.outside("expected").display()
     ));
     let ran = place.command(&["run", "login", "--detach"]).env("LOGIN_TOKEN", &secret).output().unwrap();
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     let logs = place.wait(&["logs", "latest", "a"], |out| out.contains("got"));
-    assert_eq!(logs, "got ***\n");
+    assert_eq!(logs, "got *** and not by inheritance\n");
     place.wait(&["ls", "--all"], |out| out.contains("succeeded"));
     assert_eq!(leaks(&place.state(), &secret, &[]), [""; 0]);
 

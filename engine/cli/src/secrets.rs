@@ -95,6 +95,16 @@ pub(crate) fn of(store: &Store, plan: &Plan, instead: Sources) -> Arc<SystemSecr
     Arc::new(SystemSecrets::new(Path::new(&plan.project), key).instead(instead))
 }
 
+/// The environment variables that a plan's secrets come from. A script gets a secret if it names it, not because it stands in
+/// the environment of the engine.
+pub(crate) fn variables(plan: &Plan) -> Vec<String> {
+    let variable = |source: &SecretSource| match source {
+        SecretSource::Env(name) => Some(name.clone()),
+        SecretSource::File(_) | SecretSource::Command(_) | SecretSource::Prompt => None,
+    };
+    plan.secrets.values().filter_map(variable).collect()
+}
+
 /// The key that secrets are marked with, so that it is noticed when one changes: made when it is first needed. Without it (the
 /// disk is full) nothing is noticed, and all else works.
 fn key(dir: &Path) -> Option<[u8; 32]> {

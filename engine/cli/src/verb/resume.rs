@@ -17,7 +17,8 @@ use crate::{parts, secrets};
 /// Drive a run that nobody drives, from where it is
 ///
 /// What was finished is not done again, and what runs on hosts is found and followed. A run whose engine died is taken
-/// over, one that another engine drives is only watched.
+/// over, one that another engine drives is only watched. `--secret` gets a secret from elsewhere than the run says, this
+/// time only.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The run [default: the newest that is open]
@@ -27,7 +28,6 @@ pub(crate) struct Args {
     /// The newest run that is open
     #[arg(long)]
     latest: bool,
-    /// For this engine only, in the place of what the run says
     #[command(flatten)]
     secrets: secrets::SecretArgs,
 }

@@ -164,3 +164,7 @@ impl JobOutput for Withheld {
         self.inner.finish().await
     }
 }
+
+#[cfg(test)]
+#[path = "output_tests.rs"]
+mod tests;
