@@ -51,29 +51,25 @@ pub(crate) fn command(options: &Options, nonce: &str) -> String {
 pub(crate) fn launch(job: &JobSpec, first: bool) -> Zeroizing<Vec<u8>> {
     let task = &job.id.attempt.task;
     let (run, name) = (job.run.to_string(), job.id.file_name());
-    let mark = format!("{run}/{name}");
     let number = job.id.attempt.number.to_string();
     let task = task.to_string();
-    let own = [
-        ("PITON_RUN", run.as_str()),
-        ("PITON_TASK", &task),
-        ("PITON_ATTEMPT", &number),
-        ("PITON_HOST", job.host.as_str()),
-        ("PITON_JOB", &mark),
-    ];
+    let own = [("PITON_TASK", task.as_str()), ("PITON_ATTEMPT", &number), ("PITON_HOST", job.host.as_str())];
     let given = job.env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let secrets = job.secrets.iter().map(|(name, value)| (name.as_str(), value.expose_secret()));
-    let all: Vec<(&str, &str)> = given.chain(secrets).chain(own).collect();
-    // Texts that hold secrets have their room from the start: what grows leaves copies behind.
-    let room = |(name, value): &(&str, &str)| name.len() + value.len() + 3 * value.matches('\'').count() + 12;
-    let mut env = Zeroizing::new(String::with_capacity(all.iter().map(room).sum()));
+    let all: Vec<(&str, &str)> = own.into_iter().chain(given).chain(secrets).collect();
+    // A text that holds secrets has its room from the start: what grows leaves copies behind.
+    let room = |(name, value): &(&str, &str)| name.len() + value.len() + 3 * value.matches('\'').count() + 4;
+    let mut env = Zeroizing::new(String::with_capacity(all.iter().map(room).sum::<usize>() + 1));
+    // The shell begins the line with `export` and what it knows itself: it reads byte by byte.
     for (name, value) in all {
-        env.push_str("export ");
+        if !env.is_empty() {
+            env.push(' ');
+        }
         env.push_str(name);
         env.push('=');
         env.push_str(&Zeroizing::new(quote(value)));
-        env.push('\n');
     }
+    env.push('\n');
     let mut sections = vec![env.as_str(), &job.script];
     if job.become_user.is_some() {
         sections.extend([BECOME, FETCH]);
@@ -124,7 +120,7 @@ fn push_section(request: &mut String, section: &str, end: &str) {
 fn terminator(texts: &[&str]) -> String {
     let mut number = 0_u32;
     loop {
-        let end = format!("piton-end-{number}");
+        let end = format!("=={number}");
         if !texts.iter().any(|text| text.contains(&end)) {
             return end;
         }

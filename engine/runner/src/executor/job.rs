@@ -1,8 +1,8 @@
 //! One job in flight: carried to its end, or stopped.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use piton_core::ids::{HostName, JobId, Part};
@@ -33,8 +33,8 @@ pub(super) struct Carrying {
     join: Reporting,
     /// The request to start it was, or was about to be, sent; or it was sent by an engine before this one.
     asked_for: Arc<AtomicBool>,
-    /// It is known how it ended.
-    pub(super) ended: Arc<AtomicBool>,
+    /// Set when it is known how it ended: whether it left anything on the host besides that.
+    pub(super) left: Arc<OnceLock<bool>>,
 }
 
 /// Everything that is needed to carry out or stop one job.
@@ -104,15 +104,18 @@ impl JobTask {
 
     /// Has the job carried out, and reports its end.
     pub(super) fn carry(self, launch: Launch) -> Carrying {
-        let (asked_for, ended) = (flag(), flag());
+        let (asked_for, left) = (flag(), Arc::new(OnceLock::new()));
         asked_for.store(launch != Launch::Fresh, Ordering::Release);
-        let (asked, end) = (asked_for.clone(), ended.clone());
+        let (asked, leaves) = (asked_for.clone(), left.clone());
         let join = tokio::spawn(async move {
             let input = self.follow(launch, &asked).await;
-            end.store(matches!(input, Input::JobExited { .. }), Ordering::Release);
+            if let Input::JobExited { printed, outputs, .. } = &input {
+                let printed = [&printed.out, &printed.err].into_iter().flatten().any(|extent| extent.len > 0);
+                leaves.get_or_init(|| printed || !matches!(outputs, Ok(outputs) if outputs.is_empty()));
+            }
             let _unheard = self.news.send(input);
         });
-        Carrying { handle: join.abort_handle(), join, asked_for, ended }
+        Carrying { handle: join.abort_handle(), join, asked_for, left }
     }
 
     async fn follow(&self, mut launch: Launch, asked_for: &Arc<AtomicBool>) -> Input {
@@ -124,8 +127,13 @@ impl JobTask {
             let mut out = self.open(&open).await;
             match self.ports.transport.carry(&spec, launch.clone(), out.as_mut(), &news).await {
                 JobEnd::Exited { exit, outputs, .. } => {
+                    let Some(printed) = self.finish(out.as_mut()).await else {
+                        // Some of it could not be written after all: it is on the host, and comes again.
+                        launch = Launch::Never { boot: None };
+                        continue;
+                    };
                     let outputs = self.unless_stale(&open, outputs);
-                    let (printed, outputs) = self.collect(&open, out.as_mut(), outputs).await;
+                    let outputs = self.collect(&open, out.as_mut(), outputs).await;
                     return Input::JobExited { job, exit, printed, outputs };
                 }
                 JobEnd::Lost(why) => return Input::JobLost { job, why },
@@ -187,31 +195,40 @@ impl JobTask {
         tokio::time::sleep(FULL_PAUSE).await;
     }
 
-    /// Reads what the job put out by name and makes its output durable.
+    /// Makes the output durable; `None` if some of it must come again.
+    async fn finish(&self, out: &mut dyn JobOutput) -> Option<Printed> {
+        let positions = |out: &dyn JobOutput| [Stream::Out, Stream::Err].map(|stream| out.position(stream));
+        loop {
+            let before = positions(out);
+            match out.finish().await {
+                Ok(printed) => return Some(printed),
+                Err(error) => self.wait_for_room(&error).await,
+            }
+            if positions(out) != before {
+                return None;
+            }
+        }
+    }
+
+    /// Reads what the job put out by name.
     async fn collect(
         &self,
         open: &Open,
         out: &mut dyn JobOutput,
         written: Result<Vec<u8>, String>,
-    ) -> (Printed, Result<piton_core::value::Map<String, piton_core::value::Value>, String>) {
-        let printed = loop {
-            match out.finish().await {
-                Ok(printed) => break printed,
-                Err(error) => self.wait_for_room(&error).await,
-            }
-        };
+    ) -> Result<piton_core::value::Map<String, piton_core::value::Value>, String> {
         if self.spec.id.part != Part::Main {
-            return (printed, Ok(Default::default()));
+            return Ok(Default::default());
         }
         let head = match self.rules.is_empty() {
             true => None,
             false => match out.head().await {
                 Ok(head) => Some(head),
-                Err(error) => return (printed, Err(error.to_string())),
+                Err(error) => return Err(error.to_string()),
             },
         };
         let head = head.as_ref().map(|(bytes, whole)| (bytes.as_slice(), *whole));
-        let read = written.and_then(|written| {
+        written.and_then(|written| {
             // A message may quote a part of what cannot be read: then it must be a part of what is masked.
             read_outputs(&written, &self.rules, head).map_err(|why| {
                 let Some(masker) = open.masker() else { return why };
@@ -219,8 +236,7 @@ impl JobTask {
                 let again = read_outputs(masked.as_bytes(), &self.rules, head).err();
                 again.unwrap_or_else(|| "what was written to $PITON_OUTPUT cannot be read".to_owned())
             })
-        });
-        (printed, read)
+        })
     }
 
     /// Has the job dead, and reports that with proof.

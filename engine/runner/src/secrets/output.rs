@@ -18,6 +18,7 @@ use crate::output::{JobOutput, OutputError, Stream};
 /// Hides secrets in the output of one job.
 pub(crate) struct MaskedOutput {
     inner: Box<dyn JobOutput>,
+    masker: Masker,
     streams: [Taken; 2],
     /// Who is shown what was taken.
     shown_to: Option<(Arc<dyn Observer>, JobId)>,
@@ -26,8 +27,8 @@ pub(crate) struct MaskedOutput {
 /// A stream as far as it was taken.
 struct Taken {
     now: State,
-    /// What is true as soon as the inner output has taken what it is being given: it stood at this position before.
-    next: Option<(u64, State, Vec<u8>)>,
+    /// What is true as soon as the inner output has taken these bytes.
+    next: Option<(State, Vec<u8>)>,
 }
 
 #[derive(Clone)]
@@ -37,7 +38,16 @@ struct State {
     masking: Masking,
     /// How much of what comes out is kept already.
     kept: u64,
+    /// Where the inner output stands then.
+    given: u64,
     ended: bool,
+}
+
+impl State {
+    /// The beginning of a stream of which so much is kept.
+    fn new(masker: &Masker, kept: u64) -> Self {
+        Self { position: 0, masking: Masking::new(masker.clone()), kept, given: kept, ended: false }
+    }
 }
 
 impl MaskedOutput {
@@ -47,29 +57,26 @@ impl MaskedOutput {
         masker: &Masker,
         shown_to: Option<(Arc<dyn Observer>, JobId)>,
     ) -> Self {
-        let streams = [Stream::Out, Stream::Err].map(|stream| Taken {
-            now: State {
-                position: 0,
-                masking: Masking::new(masker.clone()),
-                kept: inner.position(stream),
-                ended: false,
-            },
-            next: None,
-        });
-        Self { inner, streams, shown_to }
+        let streams = [Stream::Out, Stream::Err]
+            .map(|stream| Taken { now: State::new(masker, inner.position(stream)), next: None });
+        Self { inner, masker: masker.clone(), streams, shown_to }
     }
 
-    /// What the inner output took, although nobody heard of it any more, counts.
+    /// What the inner output took, although nobody heard of it any more, counts. If it went back, because something could not
+    /// be written that it had taken, the stream begins anew, and what is kept of it is passed over.
     fn settle(&mut self, stream: Stream) {
         let stands = self.inner.position(stream);
         let taken = &mut self.streams[stream as usize];
-        if let Some((before, state, bytes)) = taken.next.take()
-            && stands != before
+        if let Some((state, bytes)) = taken.next.take()
+            && stands == state.given
         {
             taken.now = state;
             if let Some((observer, job)) = &self.shown_to {
                 observer.printed(job, stream, &bytes);
             }
+        }
+        if stands != taken.now.given {
+            taken.now = State::new(&self.masker, stands);
         }
     }
 
@@ -89,10 +96,9 @@ impl MaskedOutput {
             self.streams[stream as usize].now = state;
             return Ok(());
         }
-        let before = self.inner.position(stream);
-        self.streams[stream as usize].next = Some((before, state, out.clone()));
+        state.given += out.len() as u64;
+        self.streams[stream as usize].next = Some((state, out.clone()));
         let written = self.inner.write(stream, &out).await;
-        // With an error none of it was taken, and the position stands where it stood.
         self.settle(stream);
         written
     }
@@ -102,9 +108,11 @@ impl MaskedOutput {
 impl JobOutput for MaskedOutput {
     fn position(&self, stream: Stream) -> u64 {
         let taken = &self.streams[stream as usize];
+        let stands = self.inner.position(stream);
         match &taken.next {
-            Some((before, state, _)) if self.inner.position(stream) != *before => state.position,
-            Some(_) | None => taken.now.position,
+            Some((state, _)) if stands == state.given => state.position,
+            Some(_) | None if stands == taken.now.given => taken.now.position,
+            Some(_) | None => 0,
         }
     }
 

@@ -141,3 +141,20 @@ async fn what_is_withheld_is_read_and_not_kept() {
     assert_eq!(kept.text(), "a ***");
     assert_eq!(kept.inside().bytes[1], WITHHELD);
 }
+
+#[tokio::test]
+async fn if_what_was_taken_could_not_be_written_the_stream_is_given_again_from_its_beginning() {
+    let text = b"a hunter2 b hunter2 c";
+    for lost in 0..13 {
+        let kept = Kept::default();
+        let mut out = masked(&kept);
+        out.write(Stream::Out, &text[..17]).await.unwrap();
+        let whole = kept.text();
+        kept.inside().bytes[0].truncate(lost);
+        let from = out.position(Stream::Out);
+        assert_eq!(from, if lost < whole.len() { 0 } else { 17 }, "{whole}");
+        out.write(Stream::Out, &text[usize::try_from(from).unwrap()..]).await.unwrap();
+        out.finish().await.unwrap();
+        assert_eq!(kept.text(), "a *** b *** c", "{lost} bytes were left");
+    }
+}
