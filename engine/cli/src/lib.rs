@@ -19,6 +19,7 @@ mod project;
 mod report;
 mod screen;
 mod scripts;
+mod secrets;
 mod select;
 mod store;
 mod tell;

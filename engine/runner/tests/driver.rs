@@ -73,6 +73,7 @@ impl World {
             outputs: Arc::new(NoOutput),
             hooks: Arc::new(NoHooks),
             observer: self.looker.clone(),
+            secrets: Arc::new(piton_runner::secrets::NoSecrets),
         }
     }
 

@@ -22,6 +22,7 @@ use crate::clock::JumpingClock;
 use crate::hosts::Hosts;
 use crate::journal::{MemoryJournal, Trouble};
 use crate::output::MemoryOutputs;
+use crate::secrets::SimSecrets;
 use crate::site::{Planted, Site};
 use crate::world::Stage;
 
@@ -141,6 +142,7 @@ impl<'a> Player<'a> {
             outputs: self.outputs.clone(),
             hooks: Arc::new(NoHooks),
             observer: self.prompter.clone(),
+            secrets: Arc::new(SimSecrets),
         }
     }
 

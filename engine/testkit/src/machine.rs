@@ -114,9 +114,12 @@ impl Machine {
     pub fn jobs(&self) -> Vec<JobId> {
         let job = |effect: &Effect| match effect {
             Effect::Carry(job) => Some(job.clone()),
-            Effect::Stop(_) | Effect::Transfer(_) | Effect::Hook(_) | Effect::Answer { .. } | Effect::Wake { .. } => {
-                None
-            }
+            Effect::Fetch
+            | Effect::Stop(_)
+            | Effect::Transfer(_)
+            | Effect::Hook(_)
+            | Effect::Answer { .. }
+            | Effect::Wake { .. } => None,
         };
         self.run.wanted().filter_map(job).collect()
     }
@@ -138,7 +141,8 @@ impl Machine {
     pub fn job(&self, task: &str) -> JobId {
         let found = self.run.wanted().find_map(|effect| match effect {
             Effect::Carry(job) | Effect::Stop(job) if job.attempt.task.to_string() == task => Some(job.clone()),
-            Effect::Carry(_)
+            Effect::Fetch
+            | Effect::Carry(_)
             | Effect::Stop(_)
             | Effect::Transfer(_)
             | Effect::Hook(_)
@@ -197,9 +201,12 @@ impl Machine {
             .wanted()
             .filter_map(|effect| match effect {
                 Effect::Wake { timer, at } => Some((timer.what == TimerKind::Deadline, *at, timer.clone())),
-                Effect::Carry(_) | Effect::Stop(_) | Effect::Transfer(_) | Effect::Hook(_) | Effect::Answer { .. } => {
-                    None
-                }
+                Effect::Fetch
+                | Effect::Carry(_)
+                | Effect::Stop(_)
+                | Effect::Transfer(_)
+                | Effect::Hook(_)
+                | Effect::Answer { .. } => None,
             })
             .collect();
         timers.sort();
@@ -229,6 +236,7 @@ impl Machine {
 
 fn show(effect: &Effect) -> String {
     match effect {
+        Effect::Fetch => "fetch".to_owned(),
         Effect::Carry(job) => format!("carry {job}"),
         Effect::Stop(job) => format!("stop {job}"),
         Effect::Transfer(attempt) => format!("transfer {attempt}"),
@@ -280,6 +288,8 @@ pub fn check_order(plan: &Plan, log: &[Recorded<Event>]) {
             }
             Event::RunCreated { .. }
             | Event::EngineTook { .. }
+            | Event::SecretsFetched { .. }
+            | Event::SecretsMissing { .. }
             | Event::PlanReplaced { .. }
             | Event::TaskUnstartable { .. }
             | Event::JobStarted { .. }

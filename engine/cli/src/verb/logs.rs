@@ -198,7 +198,7 @@ impl Known {
             .wanted()
             .filter_map(|effect| match effect {
                 Effect::Carry(job) | Effect::Stop(job) | Effect::Hook(job) => Some(job.clone()),
-                Effect::Answer { .. } | Effect::Transfer(_) | Effect::Wake { .. } => None,
+                Effect::Fetch | Effect::Answer { .. } | Effect::Transfer(_) | Effect::Wake { .. } => None,
             })
             .collect();
         Ok(())

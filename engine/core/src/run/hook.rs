@@ -201,6 +201,16 @@ impl Run {
         })
     }
 
+    /// Everything that the task's hooks could have a host run: which secrets its scripts speak of is seen here.
+    pub(super) fn hook_words(&self, task: TaskIndex) -> String {
+        let own = self.step_of(task).hooks().filter_map(|hook| match &hook.code {
+            HookCode::Text(text) => Some(text.as_str()),
+            HookCode::Function { .. } => None,
+        });
+        let all: Vec<&str> = own.chain(self.plan.scripts.values().map(String::as_str)).collect();
+        all.join("\n")
+    }
+
     pub(super) fn hook_at(&self, task: TaskIndex, part: Part) -> Option<&Hook> {
         let step = self.step_of(task);
         match (part, &step.action) {

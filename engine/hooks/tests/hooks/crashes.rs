@@ -97,6 +97,7 @@ impl Bench {
             clock: self.clock.clone(),
             outputs: Arc::new(NoOutput),
             hooks: self.hooks.clone(),
+            secrets: Arc::new(piton_runner::secrets::NoSecrets),
             observer: self.looker.clone(),
         }
     }

@@ -16,6 +16,7 @@ use crate::driver::Ports;
 use crate::hooks::{CallError, CallSpec, HookOrder, HookWorld};
 use crate::observer::Notice;
 use crate::output::{JobOutput, OutputError, Stream};
+use crate::secrets::vault::Vault;
 
 use super::flag;
 
@@ -62,7 +63,14 @@ impl Evaluation {
     }
 
     /// Begins the evaluation; its end is reported.
-    pub(super) fn begin(&mut self, ports: &Ports, run: &Run, hook: &JobId, news: mpsc::UnboundedSender<Input>) {
+    pub(super) fn begin(
+        &mut self,
+        ports: &Ports,
+        vault: &Arc<Vault>,
+        run: &Run,
+        hook: &JobId,
+        news: mpsc::UnboundedSender<Input>,
+    ) {
         let keep = run.graph().find(&hook.attempt.task).is_none_or(|task| !run.step_of(task).no_log);
         let order = run.hook_text(hook).map(|text| HookOrder { hook: hook.clone(), text, run: run.clone() });
         let (lines, log) = mpsc::unbounded_channel();
@@ -77,7 +85,8 @@ impl Evaluation {
             logged: AtomicUsize::new(0),
             runtime: Handle::current(),
         };
-        let evaluating = Evaluating { ports: ports.clone(), run: run.id(), hook: hook.clone(), keep, news };
+        let evaluating =
+            Evaluating { ports: ports.clone(), vault: vault.clone(), run: run.id(), hook: hook.clone(), keep, news };
         self.handle = Some(tokio::spawn(evaluating.follow(order, Arc::new(caller), log)).abort_handle());
     }
 }
@@ -98,6 +107,7 @@ fn calls(run: &Run, hook: &JobId) -> Vector<Arc<HookCall>> {
 /// The engine's side of an evaluation.
 struct Evaluating {
     ports: Ports,
+    vault: Arc<Vault>,
     run: piton_core::ids::RunId,
     hook: JobId,
     keep: bool,
@@ -111,6 +121,8 @@ impl Evaluating {
         caller: Arc<Caller>,
         mut log: mpsc::UnboundedReceiver<String>,
     ) {
+        // What it logs goes out with the secrets hidden.
+        let open = self.vault.opened().await;
         let (tell, told) = oneshot::channel();
         let (hooks, world) = (self.ports.hooks.clone(), caller.clone());
         let started = std::thread::Builder::new().name("hook".to_owned()).stack_size(STACK).spawn(move || {
@@ -126,7 +138,7 @@ impl Evaluating {
                 loop {
                     tokio::select! {
                         biased;
-                        Some(text) = log.recv() => book.write(&text).await,
+                        Some(text) = log.recv() => book.write(&open.mask(&text)).await,
                         end = &mut told => {
                             break end.unwrap_or_else(|_| Err("its evaluation broke off".to_owned()));
                         }
@@ -135,7 +147,7 @@ impl Evaluating {
             }
         };
         while let Ok(text) = log.try_recv() {
-            book.write(&text).await;
+            book.write(&open.mask(&text)).await;
         }
         let printed = book.finish().await;
         if caller.stop.load(Ordering::Acquire) {
