@@ -41,6 +41,7 @@ fn the_help_as_a_whole() {
       why          Tell why a task ran, waits, was skipped, failed, or is unknown
       graph        Draw the steps of a runbook, or of a run with where they stand
       resume       Drive a run that nobody drives, from where it is
+      rerun        Do a run that is over again, from where it failed
       cancel       Stop a run; the steps under `finally` still run
       retry        Try parked tasks again
       skip         Go on as if parked tasks were not there
@@ -378,6 +379,22 @@ fn the_help_of_verbs_that_act() {
     Options:
           --latest
               The newest run that is open
+
+          --onto <FILE>
+              Go on with this corrected runbook: what has not begun, or has failed and waits for a
+              decision, may be another
+
+          --yes
+              Do not ask whether the corrected runbook is right
+
+          --dry-run
+              Only show what the corrected runbook changes
+
+          --retry
+              Try the failed tasks whose steps are corrected again at once
+
+          --why <TEXT>
+              The reason for going on with another runbook, for the journal
 
       -h, --help
               Print help (see a summary with '-h')

@@ -12,6 +12,7 @@ mod follow;
 mod foreground;
 mod inventory;
 mod moment;
+mod onto;
 mod parts;
 mod planning;
 mod project;

@@ -16,6 +16,7 @@ mod init;
 mod logs;
 mod ls;
 mod plan;
+mod rerun;
 mod resume;
 mod run;
 mod say;
@@ -40,6 +41,7 @@ pub(crate) enum Verb {
     Why(why::Args),
     Graph(graph::Args),
     Resume(resume::Args),
+    Rerun(rerun::Args),
     Cancel(say::CancelArgs),
     Retry(say::RetryArgs),
     Skip(say::SkipArgs),
@@ -72,6 +74,7 @@ pub(crate) fn run(cli: Cli, screen: &Screen) -> Result<Code, Failure> {
             Verb::Why(args) => why::run(args, globals, screen).await,
             Verb::Graph(args) => graph::run(args, globals, screen).await,
             Verb::Resume(args) => resume::run(args, globals, screen).await,
+            Verb::Rerun(args) => rerun::run(args, globals, screen).await,
             Verb::Cancel(args) => args.run(globals, screen).await,
             Verb::Retry(args) => args.run(globals, screen).await,
             Verb::Skip(args) => args.run(globals, screen).await,

@@ -135,6 +135,7 @@ impl Run {
             return Err(step.map_or_else(|| why.clone(), |step| format!("{step}: {why}")));
         }
         let mut next = self.replanted(Arc::new(plan))?;
+        next.digest = Some(digest);
         next.changes.clone_from(&self.changes);
         let (before, after) = (&self.wanted, &next.wanted);
         let gone = before.iter().filter(|e| !after.contains(*e)).cloned().map(Change::Drop);
