@@ -192,10 +192,10 @@ fn tell(screen: &Screen, old: &Run, anew: &Anew, only: bool) -> Result<(), Failu
         ("done again:", names(&anew.again.iter().collect::<Vec<_>>())),
         ("may have happened in the old run:", names(&maybe)),
     ];
-    let lines = lines.into_iter().filter(|(_, names)| !names.is_empty());
+    let mut lines = lines.into_iter().filter(|(_, names)| !names.is_empty());
     if only {
         let mut out = screen.out();
-        lines.map(|(what, names)| out.line(format_args!("{what} {names}"))).collect::<Result<(), _>>()?;
+        lines.try_for_each(|(what, names)| out.line(format_args!("{what} {names}")))?;
         return out.flush();
     }
     lines.for_each(|(what, names)| screen.note(format_args!("{what} {names}")));
