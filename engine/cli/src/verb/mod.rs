@@ -16,11 +16,8 @@ mod init;
 mod logs;
 mod ls;
 mod plan;
-<<<<<<< HEAD
-mod rerun;
-=======
 mod report;
->>>>>>> main
+mod rerun;
 mod resume;
 mod run;
 mod say;
