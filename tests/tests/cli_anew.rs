@@ -1,5 +1,7 @@
 //! A run that is done again from where it failed, and a run that goes on with a corrected runbook.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+
 use insta::assert_snapshot;
 use piton_tests::cli::Place;
 
