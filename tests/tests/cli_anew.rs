@@ -378,3 +378,62 @@ fn what_has_begun_stays_as_it_is() {
     assert_eq!(place.piton(&["resume", &run, "--onto", "faulty.yaml", "--yes"]).code, 3);
     assert_eq!(place.piton(&["resume", &run, "--onto", "none.yaml", "--yes"]).code, 2);
 }
+
+/// `hold` fails until it may begin, and then waits until it may end.
+const HOLD: &str = r#"runbook: hold
+params:
+  dir: { type: path }
+on_failure: continue
+steps:
+  - id: facts
+    run: |
+      echo facts >> "$dir/trace"
+      echo "disk=/data/web1" >> "$PITON_OUTPUT"
+  - id: hold
+    env: { disk: "{{ steps.facts.outputs.disk }}" }
+    run: |
+      test -e "$dir/open" || exit 1
+      echo "hold $disk" >> "$dir/trace"
+      touch "$dir/begun"
+      while ! test -e "$dir/go"; do sleep 0.1; done
+  - id: last
+    run: echo last >> "$dir/trace"
+"#;
+
+#[test]
+fn a_killed_rerun_goes_on_with_what_it_took_over() {
+    let place = Place::new(PITON);
+    place.write("runbooks/hold.yaml", HOLD);
+    let dir = format!("dir={}", place.outside("").display());
+    let old = place.piton(&["run", "hold", &dir, "-q"]);
+    assert_eq!(old.code, 4, "{}", old.err);
+    std::fs::write(place.outside("open"), "").unwrap();
+    let mut rerun = place.start(&["rerun", old.out.trim()]);
+    place.wait_for_file(&place.outside("begun"));
+    // SIGKILL.
+    rerun.kill().unwrap();
+    rerun.wait().unwrap();
+    let resumed = place.start(&["resume", "--latest"]);
+    std::fs::write(place.outside("go"), "").unwrap();
+    let resumed = resumed.wait_with_output().unwrap();
+    assert_eq!(resumed.status.code(), Some(0), "{}", String::from_utf8_lossy(&resumed.stderr));
+    assert_eq!(trace(&place), ["facts", "hold /data/web1", "last"], "each once, over both runs and both engines");
+    assert_eq!(place.piton(&["verify", "--all"]).code, 0);
+    assert_snapshot!(place.snapshot(&["logs", "latest", "facts"]), @"");
+}
+
+#[test]
+fn a_run_that_an_engine_drives_keeps_its_plan() {
+    let place = Place::new(PITON);
+    place.write("runbooks/hold.yaml", HOLD);
+    std::fs::write(place.outside("open"), "").unwrap();
+    let dir = format!("dir={}", place.outside("").display());
+    let run = place.start(&["run", "hold", &dir, "-q"]);
+    place.wait_for_file(&place.outside("begun"));
+    place.write("new.yaml", &HOLD.replace("echo last", "echo LAST"));
+    assert_snapshot!(place.snapshot(&["resume", "--latest", "--onto", "new.yaml", "--yes"]), @"");
+    assert_snapshot!(place.snapshot(&["rerun", "latest", "--from", "facts"]), @"");
+    std::fs::write(place.outside("go"), "").unwrap();
+    assert_eq!(run.wait_with_output().unwrap().status.code(), Some(0));
+    assert_eq!(trace(&place), ["facts", "hold /data/web1", "last"]);
+}

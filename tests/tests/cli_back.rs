@@ -108,6 +108,8 @@ fn a_run_shows_what_undo_would_do_and_then_does_that() {
 
     let ran = place.piton(&["undo", &run, "--why", "wrong guest", "--watch"]);
     assert_eq!(ran.code, 4, "{}", ran.err);
+    assert_snapshot!(place.snapshot(&["why", &run, "stop"]), @"");
+    assert_snapshot!(place.snapshot(&["why", &run, "clean"]), @"");
     assert_eq!(trace(&place), "stop web1\nnote\nclose the gate\nstart web1, it was running\n");
     assert_snapshot!(place.snapshot(&["undo", &run, "--dry-run"]), @"
     exit 1
@@ -292,4 +294,22 @@ fn a_run_is_shown_as_it_was() {
     error: `noon` is no time: write 10m (so long ago), 10:02, or DATEZ
     hint: a moment is the number of an event, or a time; a number alone is an event's
     ");
+}
+
+#[test]
+fn an_undo_that_waits_is_told_with_what_it_waits_for() {
+    let place = Place::new(PITON);
+    place.write(
+        "runbooks/stuck.yaml",
+        "runbook: stuck\non_failure: undo\nsteps:\n  - { id: a, run: 'true', undo: 'true' }\n  - { id: b, run: 'true', undo: 'exit 7' }\n  - { id: c, run: 'exit 3' }\n",
+    );
+    let run = place.piton(&["run", "stuck", "-q"]);
+    assert_eq!(run.code, 5, "{}", run.err);
+    let run = run.out.trim();
+    assert_snapshot!(place.snapshot(&["why", run, "a"]), @"");
+    assert_snapshot!(place.snapshot(&["undo", run, "--dry-run"]), @"");
+    assert_snapshot!(place.snapshot(&["undo", run, "--why", "again"]), @"");
+    assert_eq!(place.piton(&["skip", run, "--all-failed", "--why", "leave b", "--watch"]).code, 4);
+    assert_snapshot!(place.snapshot(&["why", run, "b"]), @"");
+    assert_snapshot!(place.snapshot(&["why", run, "c"]), @"");
 }
