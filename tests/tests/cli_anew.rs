@@ -419,7 +419,11 @@ fn a_killed_rerun_goes_on_with_what_it_took_over() {
     assert_eq!(resumed.status.code(), Some(0), "{}", String::from_utf8_lossy(&resumed.stderr));
     assert_eq!(trace(&place), ["facts", "hold /data/web1", "last"], "each once, over both runs and both engines");
     assert_eq!(place.piton(&["verify", "--all"]).code, 0);
-    assert_snapshot!(place.snapshot(&["logs", "latest", "facts"]), @"");
+    assert_snapshot!(place.snapshot(&["logs", "latest", "facts"]), @"
+    exit 0
+    --- stderr
+    Run RUN did that, and this one took its result over; `piton logs RUN facts` has the output.
+    ");
 }
 
 #[test]
@@ -431,8 +435,22 @@ fn a_run_that_an_engine_drives_keeps_its_plan() {
     let run = place.start(&["run", "hold", &dir, "-q"]);
     place.wait_for_file(&place.outside("begun"));
     place.write("new.yaml", &HOLD.replace("echo last", "echo LAST"));
-    assert_snapshot!(place.snapshot(&["resume", "--latest", "--onto", "new.yaml", "--yes"]), @"");
-    assert_snapshot!(place.snapshot(&["rerun", "latest", "--from", "facts"]), @"");
+    assert_snapshot!(place.snapshot(&["resume", "--latest", "--onto", "new.yaml", "--yes"]), @r#"
+    exit 2
+    --- stderr
+    ~ step last
+        run.text
+          - echo last >> "$dir/trace"
+          + echo LAST >> "$dir/trace"
+    error: engine ENGINE drives run RUN: it must stand still
+    hint: a run stands still when it is parked; `piton cancel RUN` ends it
+    "#);
+    assert_snapshot!(place.snapshot(&["rerun", "latest", "--from", "facts"]), @"
+    exit 2
+    --- stderr
+    error: run RUN is not over: what it would do could be done twice
+    hint: `piton retry` goes on with it; `piton cancel RUN` ends it
+    ");
     std::fs::write(place.outside("go"), "").unwrap();
     assert_eq!(run.wait_with_output().unwrap().status.code(), Some(0));
     assert_eq!(trace(&place), ["facts", "hold /data/web1", "last"]);

@@ -92,15 +92,15 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
             Err(DriveError::Journal(JournalError::Held { owner, .. })) => {
                 // Where it is not certain that the holder is dead, its lease tells: the living renew it.
                 let dead = parts::is_dead(&owner);
+                if new.is_some() && !dead {
+                    return Err(Failure::usage(format!("engine {owner} drives run {id}: it must stand still"))
+                        .hint("a run stands still when it is parked; `piton cancel RUN` ends it"));
+                }
                 if !std::mem::replace(&mut told, true) {
                     let what = if dead { "has died; its lease ends soon" } else { "drives the run; is it alive?" };
                     screen.note(format_args!("Engine {owner} {what} (waiting up to {} s).", LEASE.as_secs()));
                 }
                 let fresh = store.journal.summary(id).await?;
-                if new.is_some() && !dead {
-                    return Err(Failure::usage(format!("engine {owner} drives run {id}: it must stand still"))
-                        .hint("a run stands still when it is parked; `piton cancel RUN` ends it"));
-                }
                 if begun.elapsed() > LEASE + Duration::from_secs(1) || matches!(fresh.status, RunStatus::Ended(_)) {
                     screen.note(format_args!("Engine {owner} is alive; watching it."));
                     return super::watch::follow(&store, screen, id, fresh.seq).await;

@@ -18,6 +18,7 @@ use crate::screen::{BOLD, DIM, Screen};
 use crate::select;
 use crate::store::Store;
 use crate::tell::{Teller, task_of, told_about};
+use crate::times::Times;
 use crate::visible::visible;
 
 /// Tell why a task ran, waits, was skipped, failed, or is unknown
@@ -254,6 +255,11 @@ impl Course {
 fn waiting(run: &Run, task: TaskIndex, before: &[TaskIndex]) -> (String, Option<TaskIndex>) {
     if let Some(failed) = run.blamed(task) {
         return (format!("cannot start: {} failed, which it needs", run.graph().id(failed)), Some(failed));
+    }
+    match run.phase() {
+        Phase::Ended(outcome) => return (format!("never began: the run {outcome}"), None),
+        Phase::Undoing => return ("will not start: the run is being undone".to_owned(), None),
+        Phase::New | Phase::Main | Phase::Finally => {}
     }
     let settled = |t: &TaskIndex| match run.task(*t).state {
         TaskState::Succeeded(_) | TaskState::Skipped(_) | TaskState::Failed(_) => true,
