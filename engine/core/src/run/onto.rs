@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::ids::{StepId, TaskId};
-use crate::plan::{Plan, PlanDiff, TaskIndex};
+use crate::plan::{Plan, PlanDiff, TaskGraph, TaskIndex};
 
 use super::cause::{ParkCause, SkipCause};
 use super::decide::Draft;
@@ -107,6 +107,14 @@ impl Run {
                 break;
             }
             corrected.append(&mut failed);
+        }
+        let graph = TaskGraph::of(new);
+        for (id, task) in self.tasks() {
+            let told = diff.removed.contains(&id.step) || obstacles.iter().any(|o| o.step.as_ref() == Some(&id.step));
+            if task.attempts > 0 && !told && graph.find(id).is_none() {
+                let why = format!("{id} has begun, and the new plan has no such task");
+                obstacles.push(Obstacle { step: Some(id.step.clone()), why });
+            }
         }
         Onto { diff, obstacles, corrected }
     }
