@@ -14,14 +14,15 @@ use crate::cli::Globals;
 use crate::exit::{Code, Failure};
 use crate::foreground::{Foreground, tell_end};
 use crate::onto::{self, Consent};
-use crate::parts;
 use crate::screen::Screen;
 use crate::store::Store;
+use crate::{parts, secrets};
 
 /// Drive a run that nobody drives, from where it is
 ///
 /// What was finished is not done again, and what runs on hosts is found and followed. A run whose engine died is taken
-/// over, one that another engine drives is only watched.
+/// over, one that another engine drives is only watched. `--secret` gets a secret from elsewhere than the run says, this
+/// time only.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The run [default: the newest that is open]
@@ -46,12 +47,15 @@ pub(crate) struct Args {
     /// The reason for going on with another runbook, for the journal
     #[arg(long, value_name = "TEXT", requires = "onto")]
     why: Option<String>,
+    #[command(flatten)]
+    secrets: secrets::SecretArgs,
 }
 
 /// How often a lease that is held is tried.
 const TRY: Duration = Duration::from_millis(50);
 
 pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Result<Code, Failure> {
+    let instead = args.secrets.read()?;
     let store = Store::here(globals)?;
     let summary = match args.run.as_ref().filter(|_| !args.latest) {
         Some(wanted) => store.find(wanted).await?,
@@ -82,7 +86,10 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
         }
     };
     let plan = new.as_ref().map_or(run.plan().as_ref(), |(plan, _)| plan);
-    let foreground = Foreground::new(&store, screen, id, plan);
+    let only_here = secrets::only_here(plan, &instead);
+    let fetching = secrets::of(&store, plan, instead);
+    secrets::ask(plan, &fetching).await?;
+    let foreground = Foreground::new(&store, screen, id, plan).with_secrets(fetching, only_here);
     let owner = parts::owner()?;
     let begun = tokio::time::Instant::now();
     let mut told = false;
