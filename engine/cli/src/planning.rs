@@ -132,7 +132,14 @@ pub(crate) async fn again(globals: &Globals, old: &Plan, path: Option<&Path>) ->
     values.append(&mut runbook::read_params(&new, &BTreeMap::new()).map_err(Failure::Faults)?);
     let (inventory, allow_unknown_hosts) = (&hosts.inventory, hosts.allow_unknown);
     let around = Surroundings { inventory, allow_unknown_hosts, project: &old.project, source: &source };
-    Plan::build(runbook, values, &around).map_err(Failure::Faults)
+    let mut plan = Plan::build(runbook, values, &around).map_err(Failure::Faults)?;
+    for (name, source) in &mut plan.secrets {
+        // Where a secret comes from may have been said on the command line.
+        if let Some(said) = old.secrets.get(name) {
+            source.clone_from(said);
+        }
+    }
+    Ok(plan)
 }
 
 /// Reads `KEY=VALUE` words.

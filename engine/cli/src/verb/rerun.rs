@@ -15,7 +15,7 @@ use crate::exit::{Code, Failure, count};
 use crate::foreground::{self, Foreground};
 use crate::screen::Screen;
 use crate::store::Store;
-use crate::{advice, background, parts, planning, select};
+use crate::{advice, background, parts, planning, secrets, select};
 
 /// Do a run that is over again, from where it failed
 ///
@@ -42,6 +42,8 @@ pub(crate) struct Args {
     /// Only show what would be taken over and what would be done again
     #[arg(long, conflicts_with = "detach")]
     dry_run: bool,
+    #[command(flatten)]
+    secrets: secrets::SecretArgs,
 }
 
 /// How many tasks are named in a line.
@@ -86,7 +88,14 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
     }
     let first = taken_over(&store, &summary, &old, &anew).await?;
     let id = parts::new_run_id()?;
-    let foreground = Foreground::new(&store, screen, id, &anew.plan);
+    if args.detach {
+        secrets::refuse_typed(&anew.plan)?;
+    }
+    let instead = args.secrets.read()?;
+    let only_here = secrets::only_here(&anew.plan, &instead);
+    let fetching = secrets::of(&store, &anew.plan, instead);
+    secrets::ask(&anew.plan, &fetching).await?;
+    let foreground = Foreground::new(&store, screen, id, &anew.plan).with_secrets(fetching, only_here);
     let (by, owner) = (parts::speaker(), parts::owner()?);
     let driver = Driver::create_with(foreground.ports.clone(), id, anew.plan.clone(), &by, &owner, vec![first]).await?;
     let mut out = screen.out();
