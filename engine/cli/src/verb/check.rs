@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use piton_core::fault::Fault;
+use piton_core::fault::{Fault, Source};
 use serde_json::{Value, json};
 
 use crate::cli::Globals;
@@ -49,6 +49,15 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
         good.push(Good { file: path, what: count(number, "host"), json: json!({ "hosts": number }) });
     }
     for Found { source, base } in found {
+        if let Some(test) = keep_faults(test_beside(&source.name), &mut faults)?.flatten() {
+            let (file, mut own) = piton_core::testing::parse(&test);
+            faults.append(&mut own);
+            good.extend(file.map(|file| {
+                let tests = file.tests.len();
+                let json = json!({ "test": file.runbook, "tests": tests });
+                Good { file: test.name.to_string(), what: count(tests, "test"), json }
+            }));
+        }
         let (runbook, mut own) = project::parse(&source);
         let Some(runbook) = runbook.filter(|_| own.is_empty()) else {
             faults.append(&mut own);
@@ -68,6 +77,12 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
         good.push(Good { file, what, json });
     }
     tell(&good, faults, screen)
+}
+
+/// The text of the test that stands beside a runbook, if there is one.
+fn test_beside(runbook: &str) -> Result<Option<Source>, Failure> {
+    let path = super::test::test_of(Path::new(runbook));
+    if path.is_file() { project::read(&path, &path.display().to_string()).map(Some) } else { Ok(None) }
 }
 
 /// A document without faults.
