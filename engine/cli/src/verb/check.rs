@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use piton_core::fault::{Fault, Source};
+use piton_core::fault::Fault;
 use serde_json::{Value, json};
 
 use crate::cli::Globals;
@@ -44,20 +44,12 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
     }
 
     let mut good = Vec::new();
+    let tests: Vec<_> = found.iter().map(|f| super::test::test_of(Path::new(f.source.name.as_ref()))).collect();
     if let Some(path) = hosts.as_ref().and_then(|h| h.from.clone()) {
         let number = hosts.as_ref().map_or(0, |h| h.inventory.hosts.len());
         good.push(Good { file: path, what: count(number, "host"), json: json!({ "hosts": number }) });
     }
     for Found { source, base } in found {
-        if let Some(test) = keep_faults(test_beside(&source.name), &mut faults)?.flatten() {
-            let (file, mut own) = piton_core::testing::parse(&test);
-            faults.append(&mut own);
-            good.extend(file.map(|file| {
-                let tests = file.tests.len();
-                let json = json!({ "test": file.runbook, "tests": tests });
-                Good { file: test.name.to_string(), what: count(tests, "test"), json }
-            }));
-        }
         let (runbook, mut own) = project::parse(&source);
         let Some(runbook) = runbook.filter(|_| own.is_empty()) else {
             faults.append(&mut own);
@@ -76,13 +68,22 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
         }
         good.push(Good { file, what, json });
     }
+    for path in tests.iter().filter(|path| path.is_file()) {
+        let source = keep_faults(project::read(path, &path.display().to_string()), &mut faults)?;
+        good.extend(source.and_then(|source| test(&source, &mut faults)));
+    }
     tell(&good, faults, screen)
 }
 
-/// The text of the test that stands beside a runbook, if there is one.
-fn test_beside(runbook: &str) -> Result<Option<Source>, Failure> {
-    let path = super::test::test_of(Path::new(runbook));
-    if path.is_file() { project::read(&path, &path.display().to_string()).map(Some) } else { Ok(None) }
+/// Looks over the test that stands beside a runbook.
+fn test(source: &piton_core::fault::Source, faults: &mut Vec<Fault>) -> Option<Good> {
+    let (file, mut own) = piton_core::testing::parse(source);
+    faults.append(&mut own);
+    file.map(|file| {
+        let tests = file.tests.len();
+        let json = json!({ "test": file.runbook, "tests": tests });
+        Good { file: source.name.to_string(), what: count(tests, "test"), json }
+    })
 }
 
 /// A document without faults.
