@@ -89,7 +89,7 @@ pub(crate) fn run(cli: Cli, screen: &Screen) -> Result<Code, Failure> {
             Verb::Resolve(args) => args.run(globals, screen).await,
             Verb::Undo(args) => undo::run(args, globals, screen).await,
             Verb::Hosts(args) => hosts::run(args, globals, screen).await,
-            Verb::Test(args) => test::run(args, globals, screen),
+            Verb::Test(args) => test::run(args, globals, screen).await,
             Verb::Verify(args) => verify::run(args, globals, screen).await,
             Verb::Init(args) => init::run(args, screen),
             Verb::Completions(args) => completions::run(args, screen),

@@ -20,7 +20,7 @@ use crate::inventory::Inventory;
 use crate::value::{Map, Value};
 
 pub use answer::{Change, Question, Reply, Unanswered, part_word};
-pub use judge::{end_of, why};
+pub use judge::{end_of, task_end, why};
 pub use model::Model;
 pub use syntax::parse;
 pub use world::World;
