@@ -49,6 +49,7 @@ fn the_help_as_a_whole() {
       undo         Take back what a run did, in reverse order
       hosts        List hosts, see whether they answer, and what they are
       verify       Prove that nothing in the journal of a run was changed
+      schema       Print the JSON Schema of a kind of document, for editors
       init         Make a small project that works at once
       completions  Print what makes a shell complete `piton`, its runbooks and its runs
       engine       Drive runs without showing them

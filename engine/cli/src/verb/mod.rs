@@ -20,6 +20,7 @@ mod report;
 mod resume;
 mod run;
 mod say;
+mod schema;
 mod show;
 mod undo;
 mod verify;
@@ -52,6 +53,7 @@ pub(crate) enum Verb {
     Undo(undo::Args),
     Hosts(hosts::Args),
     Verify(verify::Args),
+    Schema(schema::Args),
     Init(init::Args),
     Completions(completions::Args),
     Engine(engine::Args),
@@ -85,6 +87,7 @@ pub(crate) fn run(cli: Cli, screen: &Screen) -> Result<Code, Failure> {
             Verb::Undo(args) => undo::run(args, globals, screen).await,
             Verb::Hosts(args) => hosts::run(args, globals, screen).await,
             Verb::Verify(args) => verify::run(args, globals, screen).await,
+            Verb::Schema(args) => schema::run(&args, screen),
             Verb::Init(args) => init::run(args, screen),
             Verb::Completions(args) => completions::run(args, screen),
             Verb::Engine(args) => engine::run(args, globals, screen).await,

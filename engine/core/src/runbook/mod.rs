@@ -15,6 +15,7 @@ use crate::fault::Span;
 use crate::ids::{EnvName, ParamName, RunbookName, StepId};
 use crate::value::Value;
 
+pub(crate) use syntax::words;
 pub use syntax::{MAX_STEPS, parse};
 pub use values::{check_value, read_params, read_value};
 
