@@ -201,3 +201,35 @@ fn what_is_wrong_is_refused() {
         assert_ne!(complaints(&schema, text), [""; 0], "the schema takes {text}");
     }
 }
+
+/// A whole map that no example has would not be asked for, and so not be missed by the tests beside the tables: every map
+/// that the parser reads must be in them.
+#[test]
+fn every_map_that_the_parser_reads_is_in_the_tables() {
+    let schemas = Document::ALL.map(|(_, document)| document.schema());
+    let known: Vec<&String> =
+        schemas.iter().flat_map(|schema| schema["definitions"].as_object().unwrap().keys()).collect();
+    let mut found = Vec::new();
+    sources(&root().join("engine/core/src"), &mut |text| {
+        for call in text.split(".fields(").skip(1) {
+            let arguments = call.split(')').next().unwrap();
+            if let Some((_, literal)) = arguments.split_once(", \"") {
+                found.push(literal.trim_end_matches('"').to_owned());
+            }
+        }
+    });
+    assert!(found.iter().any(|name| name == "step") && found.len() > 10, "the calls are found: {found:?}");
+    let missing: Vec<_> = found.iter().filter(|name| !known.contains(name)).collect();
+    assert!(missing.is_empty(), "add these to engine/core/src/schema, with an example: {missing:?}");
+}
+
+fn sources(dir: &Path, each: &mut impl FnMut(&str)) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, each);
+        } else if path.extension().is_some_and(|e| e == "rs") && !path.to_string_lossy().contains("tests") {
+            each(&fs::read_to_string(&path).unwrap());
+        }
+    }
+}

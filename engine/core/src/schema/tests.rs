@@ -1,7 +1,6 @@
 //! The tables against the parser, both ways.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use super::*;
 use crate::fault::{Fault, FaultCode, Source};
@@ -35,36 +34,6 @@ fn the_parser_asks_for_exactly_these_fields() {
         );
         let invented: Vec<_> = told.difference(&parsed).collect();
         assert!(invented.is_empty(), "engine/core/src/schema/{name}.rs has these, the parser does not: {invented:?}");
-    }
-}
-
-/// A whole map that no example has would not be asked for: so every map that the parser reads must be in the tables.
-#[test]
-fn every_map_that_the_parser_reads_is_in_the_tables() {
-    let known: BTreeSet<&str> =
-        Document::ALL.iter().flat_map(|(_, document)| document.shapes()).map(|shape| shape.name).collect();
-    let mut found = BTreeSet::new();
-    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut |text| {
-        for call in text.split(".fields(").skip(1) {
-            let arguments = call.split(')').next().unwrap();
-            if let Some((_, literal)) = arguments.split_once(", \"") {
-                found.insert(literal.trim_end_matches('"').to_owned());
-            }
-        }
-    });
-    assert!(found.contains("step") && found.contains("ssh"), "the calls are found: {found:?}");
-    let missing: Vec<_> = found.iter().filter(|name| !known.contains(name.as_str())).collect();
-    assert!(missing.is_empty(), "add these to engine/core/src/schema, with an example: {missing:?}");
-}
-
-fn sources(dir: &Path, each: &mut impl FnMut(&str)) {
-    for entry in std::fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, each);
-        } else if path.extension().is_some_and(|e| e == "rs") && !path.to_string_lossy().contains("tests") {
-            each(&std::fs::read_to_string(&path).unwrap());
-        }
     }
 }
 
