@@ -37,6 +37,7 @@ fn faults(document: Document, text: &str) -> Vec<String> {
     let faults = match document {
         Document::Runbook => piton_core::runbook::parse(&source).1,
         Document::Inventory => piton_core::inventory::parse(&source).1,
+        Document::Test => piton_core::testing::parse(&source).1,
     };
     faults.into_iter().map(|fault| fault.message).collect()
 }
@@ -60,20 +61,22 @@ fn the_schemas_that_are_checked_in_are_those_that_piton_prints() {
 }
 
 #[test]
-fn every_runbook_that_comes_along_fits() {
-    let schema = validator(Document::Runbook);
+fn every_runbook_that_comes_along_fits_and_its_tests() {
+    let (schema, tests) = (validator(Document::Runbook), validator(Document::Test));
     let mut found = 0;
     for area in fs::read_dir(root().join("runbooks")).unwrap() {
         for file in fs::read_dir(area.unwrap().path()).unwrap() {
             let path = file.unwrap().path();
-            if path.to_string_lossy().ends_with(".yaml") && !path.to_string_lossy().ends_with(".test.yaml") {
+            if path.to_string_lossy().ends_with(".yaml") {
                 found += 1;
-                let said = complaints(&schema, &fs::read_to_string(&path).unwrap());
+                let test = path.to_string_lossy().ends_with(".test.yaml");
+                let schema = if test { &tests } else { &schema };
+                let said = complaints(schema, &fs::read_to_string(&path).unwrap());
                 assert!(said.is_empty(), "{}: {said:#?}", path.display());
             }
         }
     }
-    assert!(found >= 2, "the runbooks are found");
+    assert!(found >= 4, "the runbooks are found");
 }
 
 /// What is right in the eyes of the parser is right for the editor, in every form that a field has.
@@ -198,6 +201,17 @@ fn what_is_wrong_is_refused() {
         "groups: { a: b }",
     ] {
         assert_ne!(faults(Document::Inventory, text), [""; 0], "the parser takes {text}");
+        assert_ne!(complaints(&schema, text), [""; 0], "the schema takes {text}");
+    }
+    let schema = validator(Document::Test);
+    for text in [
+        "test: x",
+        "test: x\ntests: [{}]",
+        "test: x\ntests: [{ name: a, says: [{ say: no }] }]",
+        "test: x\ntests: [{ name: a, expect: { outcome: maybe } }]",
+        "test: x\nanswers: [{ exit: 256 }]\ntests: [{ name: a }]",
+    ] {
+        assert_ne!(faults(Document::Test, text), [""; 0], "the parser takes {text}");
         assert_ne!(complaints(&schema, text), [""; 0], "the schema takes {text}");
     }
 }

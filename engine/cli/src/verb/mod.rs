@@ -22,6 +22,7 @@ mod run;
 mod say;
 mod schema;
 mod show;
+mod test;
 mod undo;
 mod verify;
 mod watch;
@@ -52,6 +53,7 @@ pub(crate) enum Verb {
     Resolve(say::ResolveArgs),
     Undo(undo::Args),
     Hosts(hosts::Args),
+    Test(test::Args),
     Verify(verify::Args),
     Schema(schema::Args),
     Init(init::Args),
@@ -86,6 +88,7 @@ pub(crate) fn run(cli: Cli, screen: &Screen) -> Result<Code, Failure> {
             Verb::Resolve(args) => args.run(globals, screen).await,
             Verb::Undo(args) => undo::run(args, globals, screen).await,
             Verb::Hosts(args) => hosts::run(args, globals, screen).await,
+            Verb::Test(args) => test::run(args, globals, screen),
             Verb::Verify(args) => verify::run(args, globals, screen).await,
             Verb::Schema(args) => schema::run(&args, screen),
             Verb::Init(args) => init::run(args, screen),

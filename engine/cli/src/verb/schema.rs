@@ -23,12 +23,15 @@ enum Kind {
     Runbook,
     /// Inventories
     Inventory,
+    /// Tests of runbooks
+    Test,
 }
 
 pub(crate) fn run(args: &Args, screen: &Screen) -> Result<Code, Failure> {
     let document = match args.of {
         Kind::Runbook => Document::Runbook,
         Kind::Inventory => Document::Inventory,
+        Kind::Test => Document::Test,
     };
     let mut out = screen.out();
     let schema = document.schema();

@@ -7,6 +7,7 @@
 mod inventory;
 mod json;
 mod runbook;
+mod test_file;
 
 use serde_json::Value;
 
@@ -17,6 +18,8 @@ pub enum Document {
     Runbook,
     /// An inventory.
     Inventory,
+    /// A test file of a runbook.
+    Test,
 }
 
 /// A map whose fields have fixed names.
@@ -85,7 +88,8 @@ pub(crate) enum Form {
 
 impl Document {
     /// All of them, with the words that people call them by.
-    pub const ALL: [(&'static str, Self); 2] = [("runbook", Self::Runbook), ("inventory", Self::Inventory)];
+    pub const ALL: [(&'static str, Self); 3] =
+        [("runbook", Self::Runbook), ("inventory", Self::Inventory), ("test", Self::Test)];
 
     /// The document's form as JSON Schema (draft 7, which editors know best).
     pub fn schema(self) -> Value {
@@ -96,6 +100,7 @@ impl Document {
         match self {
             Self::Runbook => runbook::SHAPES,
             Self::Inventory => inventory::SHAPES,
+            Self::Test => test_file::SHAPES,
         }
     }
 }

@@ -12,6 +12,7 @@ fn read(document: Document, text: &str) -> Vec<Fault> {
     match document {
         Document::Runbook => crate::runbook::parse(&source).1,
         Document::Inventory => crate::inventory::parse(&source).1,
+        Document::Test => crate::testing::parse(&source).1,
     }
 }
 
