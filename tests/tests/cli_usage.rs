@@ -51,6 +51,7 @@ fn the_help_as_a_whole() {
       hosts        List hosts, see whether they answer, and what they are
       test         Play the tests of runbooks on simulated hosts
       verify       Prove that nothing in the journal of a run was changed
+      schema       Print the JSON Schema of a kind of document, for editors
       init         Make a small project that works at once
       completions  Print what makes a shell complete `piton`, its runbooks and its runs
       engine       Drive runs without showing them

@@ -21,6 +21,7 @@ mod rerun;
 mod resume;
 mod run;
 mod say;
+mod schema;
 mod show;
 mod test;
 mod undo;
@@ -56,6 +57,7 @@ pub(crate) enum Verb {
     Hosts(hosts::Args),
     Test(test::Args),
     Verify(verify::Args),
+    Schema(schema::Args),
     Init(init::Args),
     Completions(completions::Args),
     Engine(engine::Args),
@@ -91,6 +93,7 @@ pub(crate) fn run(cli: Cli, screen: &Screen) -> Result<Code, Failure> {
             Verb::Hosts(args) => hosts::run(args, globals, screen).await,
             Verb::Test(args) => test::run(args, globals, screen).await,
             Verb::Verify(args) => verify::run(args, globals, screen).await,
+            Verb::Schema(args) => schema::run(&args, screen),
             Verb::Init(args) => init::run(args, screen),
             Verb::Completions(args) => completions::run(args, screen),
             Verb::Engine(args) => engine::run(args, globals, screen).await,

@@ -17,6 +17,7 @@ use crate::ids::{EnvName, ParamName, RunbookName, StepId};
 use crate::value::Value;
 
 pub use secret::{Piece, Sealed, SecretSource, speaks_of};
+pub(crate) use syntax::words;
 pub use syntax::{MAX_STEPS, parse};
 pub(crate) use values::compile;
 pub use values::{check_value, keep_value, read_params, read_value};
