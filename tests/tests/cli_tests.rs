@@ -385,3 +385,28 @@ fn the_example_of_the_guide_passes_with_every_fault() {
     let ran = place.piton(&["test", "--faults"]);
     assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
 }
+
+#[test]
+fn secrets_have_the_texts_that_the_test_gives_them() {
+    let runbook = r#"
+runbook: move
+title: Log in
+params: { token: { type: secret, from: "env:NOT_THERE" }, other: { type: secret, from: "file:/none" } }
+steps:
+  - { id: login, hosts: hv1, run: 'login "$token" "$other"' }
+"#;
+    let test = r#"
+test: move
+hosts: { hv1: {} }
+secrets: { token: open-sesame }
+answers:
+  - { step: login, when: 'env.token == "open-sesame" && env.other == "simulated-other"', set: { open: true } }
+  - { step: login, exit: 1 }
+tests:
+  - { name: it opens, expect: { state: { hv1: { open: true } } } }
+  - { name: it does not open, secrets: { token: please-let-me-in }, expect: { outcome: parked } }
+"#;
+    let place = place(runbook, test);
+    let ran = place.piton(&["test", "--faults"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+}

@@ -48,6 +48,8 @@ pub struct Test {
     pub source: Source,
     /// Values for the runbook's parameters, as they would be written on the command line.
     pub params: BTreeMap<String, String>,
+    /// What the runbook's secrets are here; one that is not named has a text of its own.
+    pub secrets: BTreeMap<String, String>,
     /// The hosts there are, and the groups they form.
     pub inventory: Inventory,
     /// The state that each host begins with.
