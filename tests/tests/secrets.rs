@@ -441,3 +441,45 @@ fn a_secret_is_typed_in_without_being_shown() {
     assert_eq!(logs.out, format!("got *** {}\n", secret.len()));
     assert_eq!(leaks(&place.state(), secret, &[]), [""; 0]);
 }
+
+/// Through sudo a secret goes on standard input, and the files of another user go with the job.
+#[test]
+fn a_job_of_another_user_has_its_secret_and_leaves_none() {
+    let sshd = Sshd::start();
+    let place = place(&sshd);
+    let secret = secret("become");
+    let key = place.outside("key");
+    fs::write(&key, &secret).unwrap();
+    place.write(
+        "runbooks/r.yaml",
+        "runbook: r\nparams: { token: { type: secret } }\nsteps:\n  - id: a\n    hosts: h\n    become: nobody\n    run: |\n      echo \"$(id -un) has $token\"\n      tr '\\0' '\\n' </proc/$PPID/cmdline | grep -c \"^$token\" >&2\n      echo \"out=$token\" >>\"$PITON_OUTPUT\"\n",
+    );
+    let ran = place.piton(&["run", "r", "--secret", &format!("token=file:{}", key.display())]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    nowhere(&ran, &secret);
+    let logs = place.piton(&["logs", "latest", "a"]);
+    // Its parent's command line has none: the 0 is what grep counted.
+    assert!(logs.out.contains("nobody has ***\n") && logs.out.ends_with("\n0\n"), "{logs:?}");
+    let shown = place.piton(&["--json", "show", "latest"]);
+    assert!(shown.out.contains(r#""out":"***""#), "{shown:?}");
+    assert_eq!(leaks(place.state().parent().unwrap(), &secret, &[key]), [""; 0]);
+    for dir in [sshd.dir(), Path::new("/var/tmp/piton-65534"), Path::new("/dev/shm/piton-65534")] {
+        assert_eq!(leaks(dir, &secret, &[]), [""; 0]);
+    }
+}
+
+/// In a test of a runbook nothing is fetched: each secret is a stand-in.
+#[test]
+fn a_test_of_a_runbook_has_stand_ins_for_secrets() {
+    let place = Place::new(PITON);
+    place.write(
+        "runbooks/r.yaml",
+        "runbook: r\nparams: { token: { type: secret, from: \"env:NOT_SET_ANYWHERE\" } }\nsteps:\n  - id: a\n    run: login \"$token\"\n",
+    );
+    place.write(
+        "runbooks/r.test.yaml",
+        "test: r\ntests:\n  - name: it logs in\n    answers:\n      - { step: a, stdout: \"in as simulated-token\" }\n    expect: { outcome: succeeded }\n",
+    );
+    let ran = place.piton(&["test", "r"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+}
