@@ -10,6 +10,7 @@ mod exit;
 mod faults;
 mod follow;
 mod foreground;
+mod history;
 mod inventory;
 mod moment;
 mod onto;

@@ -7,6 +7,7 @@
 pub mod digest;
 pub mod expr;
 pub mod fault;
+pub mod forecast;
 pub mod ids;
 pub mod inventory;
 pub mod plan;

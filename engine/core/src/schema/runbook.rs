@@ -13,6 +13,7 @@ const ENV: &str = r"^[A-Za-z_][A-Za-z0-9_]*$";
 const PATH: &str = r"^(/|\{\{)";
 const USER: &str = r"^[A-Za-z0-9._$@][A-Za-z0-9._$@-]*$";
 const OWNER: &str = r"^[A-Za-z0-9._$@][A-Za-z0-9._$@-]*(:[A-Za-z0-9._$@][A-Za-z0-9._$@-]*)?$";
+const SECRET: &str = r"^(env:[^=\s]+|file:[\s\S]+|cmd:[\s\S]*\S[\s\S]*|prompt:?)$";
 const TAG: &str = r"^[^\s,]+$";
 
 const EXAMPLE: &str = "
@@ -22,6 +23,7 @@ about: All of it
 params:
   vm: { type: name, help: the domain, required: true, min: 1, max: 9, pattern: '[a-z]+' }
   kind: { type: enum, choices: [a, b], default: a }
+  token: { type: secret, from: 'env:TOKEN' }
 on_failure: undo
 max_parallel: 5
 steps:
@@ -46,7 +48,7 @@ steps:
     no_log: true
     tags: [x]
   - { id: b, hosts: hv1, put: { from: a, to: /b, mode: '0644', owner: root }, barrier: true }
-  - { id: b2, put: { content: a, to: /b } }
+  - { id: b2, put: { content: '{{ token }}', to: /b, mode: '0600', secret: true } }
   - { id: c, get: { from: /b, to: c } }
   - { id: d, assert: [{ that: vm == 'x', else: not x }] }
   - { id: e, wait: { for: 1s } }
@@ -166,6 +168,11 @@ pub(super) const SHAPES: &[Shape] = &[
             ),
             may("max", Either(&[Number(f64::MIN, f64::MAX), Text]), "The largest, likewise."),
             may("pattern", Text, "A regular expression that the whole text must match."),
+            may(
+                "from",
+                Matching(SECRET),
+                "Where a secret comes from: `env:NAME`, `file:PATH`, `cmd:COMMAND` or `prompt`.",
+            ),
             may("choices", List(&Text), "The values there are, for the type `enum`."),
         ],
         one_of: &[],
@@ -180,6 +187,7 @@ pub(super) const SHAPES: &[Shape] = &[
             must("to", Matching(PATH), "An absolute path on the host."),
             may("mode", Matching("^[0-7]{3,4}$"), "Permission bits as three or four octal digits in quotes: \"0644\"."),
             may("owner", Matching(OWNER), "`user` or `user:group`."),
+            may("secret", Boolean, "The content may hold secrets: no one but the owner may read the file."),
         ],
         one_of: &["from", "content"],
         example: EXAMPLE,

@@ -15,5 +15,5 @@ pub(crate) fn repeat() -> Vec<&'static str> {
 
 /// The types of parameters.
 pub(crate) fn param_types() -> Vec<&'static str> {
-    KINDS.iter().map(|(word, _)| *word).filter(|word| *word != "secret").collect()
+    KINDS.iter().map(|(word, _)| *word).collect()
 }
