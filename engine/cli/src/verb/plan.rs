@@ -6,8 +6,8 @@ use std::sync::Arc;
 use piton_core::ids::{AttemptId, HostName, JobId, Part, RunId};
 use piton_core::plan::{Plan, PlannedStep};
 use piton_core::run::{JobText, PutText, Run, TransferText};
-use piton_core::runbook::{Action, OnFailure, Repeat, Retry, RetryOn};
-use piton_core::time::show_duration;
+use piton_core::runbook::{Action, Manner, OnFailure, Reboot, Repeat, Retry, RetryOn, Step};
+use piton_core::time::{show_duration, show_size};
 use piton_core::value::to_text;
 use serde_json::{Value, json};
 
@@ -112,7 +112,8 @@ fn step(out: &mut Out, plan: &Plan, run: &Run, index: usize, planned: &PlannedSt
                 out.line(format_args!("   exec     {}", plain.join(" ")))?;
             }
         }
-        Action::Put(_) | Action::Get(_) => transfers(out, run, index)?,
+        Action::Put(_) | Action::Get(_) | Action::Transfer(_) => transfers(out, run, index)?,
+        Action::Reboot(reboot) => reboots(out, step, reboot)?,
         Action::Assert(all) => {
             for assertion in all {
                 out.line(format_args!("   assert   {}", assertion.that.source()))?;
@@ -192,6 +193,8 @@ fn written(run: &Run, index: usize, part: Part) -> Option<JobText> {
             Action::Exec(_)
             | Action::Put(_)
             | Action::Get(_)
+            | Action::Transfer(_)
+            | Action::Reboot(_)
             | Action::Assert(_)
             | Action::WaitFor(_)
             | Action::WaitUntil(_),
@@ -206,19 +209,52 @@ fn transfers(out: &mut Out, run: &Run, index: usize) -> Result<(), Failure> {
         let id = run.graph().id(task);
         let host = id.host.as_ref().map_or(HostName::LOCAL, HostName::as_str);
         let line = match run.transfer_text(task) {
-            Ok(TransferText::Put { source, to, mode, owner, .. }) => {
+            Ok(TransferText::Put { source, to, mode, owner, manner, .. }) => {
                 let what = match source {
                     PutText::File(path) => path,
                     PutText::Content(text) => format!("{} bytes of text", text.len()),
                 };
-                let mode = mode.map(|m| format!(" mode {m:o}")).unwrap_or_default();
-                let owner = owner.map(|o| format!(" owner {o}")).unwrap_or_default();
-                format!("put      {what} -> {host}:{to}{mode}{owner}")
+                format!("put      {what} -> {host}:{to}{}", manner_of(mode, owner, &manner))
             }
-            Ok(TransferText::Get { from, to, .. }) => format!("get      {host}:{from} -> {to}"),
+            Ok(TransferText::Get { from, to, manner, .. }) => {
+                format!("get      {host}:{from} -> {to}{}", manner_of(None, None, &manner))
+            }
+            Ok(TransferText::Transfer { from_host, from, to, mode, owner, manner, .. }) => {
+                format!("transfer {from_host}:{from} -> {host}:{to}{}", manner_of(mode, owner, &manner))
+            }
             Err(why) => format!("moves files of {host}; which ones is known when it runs ({why})"),
         };
         out.line(format_args!("   {line}"))?;
+    }
+    Ok(())
+}
+
+/// How a file is moved, where that is not as usual.
+fn manner_of(mode: Option<u32>, owner: Option<String>, manner: &Manner) -> String {
+    let mut words = String::new();
+    if let Some(mode) = mode {
+        words.push_str(&format!(" mode {mode:o}"));
+    }
+    if let Some(owner) = owner {
+        words.push_str(&format!(" owner {owner}"));
+    }
+    if !manner.sparse {
+        words.push_str(", holes too");
+    }
+    if !manner.checksum {
+        words.push_str(", not compared afterwards");
+    }
+    if let Some(rate) = manner.rate {
+        words.push_str(&format!(", at most {} a second", show_size(rate)));
+    }
+    words
+}
+
+fn reboots(out: &mut Out, step: &Step, reboot: &Reboot) -> Result<(), Failure> {
+    let within = step.timeout.map(|span| format!(" within {}", show_duration(span))).unwrap_or_default();
+    out.line(format_args!("   reboot   and wait for another boot id{within}: {}", reboot.message.source()))?;
+    for line in reboot.command.iter().flat_map(|command| command.trim_end().lines()) {
+        out.line(format_args!("     {} {line}", out.paint(DIM, "|")))?;
     }
     Ok(())
 }
@@ -271,7 +307,12 @@ fn policy(policy: OnFailure) -> &'static str {
 fn way_back(out: &mut Out, plan: &Plan) -> Result<(), Failure> {
     let main = plan.steps.iter().filter(|s| !s.finally);
     let acts = |s: &&PlannedStep| match s.step.action {
-        Action::Run(_) | Action::Exec(_) | Action::Put(_) | Action::Get(_) => true,
+        Action::Run(_)
+        | Action::Exec(_)
+        | Action::Put(_)
+        | Action::Get(_)
+        | Action::Transfer(_)
+        | Action::Reboot(_) => true,
         Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) => false,
     };
     let acting: Vec<&PlannedStep> = main.filter(acts).collect();
@@ -304,6 +345,9 @@ fn as_json(plan: &Plan, run: &Run) -> Value {
             let attempt = AttemptId { task: run.graph().id(task).clone(), number: 1 };
             let text = run.job_text(&JobId { attempt, part: Part::Main, round: 1 });
             let mut value = json!({ "task": run.graph().id(task), "needs": needs });
+            if let Ok(TransferText::Transfer { from_host, from, to, manner, .. }) = run.transfer_text(task) {
+                value["transfer"] = json!({ "from_host": from_host, "from": from, "to": to, "manner": manner });
+            }
             if let Ok(text) = text {
                 value["shell"] = Value::from(text.shell);
                 value["script"] = Value::from(text.script);

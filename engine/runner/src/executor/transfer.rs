@@ -1,6 +1,8 @@
 //! One file transfer in flight. Doing it twice is as good as once, so nothing about it needs looking up after a crash.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use piton_core::ids::{AttemptId, HostName};
 use piton_core::run::{BootId, Input, PutText, Refusal, Run, TransferText};
@@ -9,7 +11,7 @@ use tokio::sync::mpsc;
 use crate::driver::Ports;
 use crate::observer::Notice;
 use crate::output::Stream;
-use crate::transport::{GetOrder, News, PutBytes, PutOrder};
+use crate::transport::{GetOrder, News, PutBytes, PutOrder, TransferOrder};
 
 use super::Reporting;
 
@@ -18,10 +20,11 @@ pub(super) fn begin(ports: &Ports, run: &Run, attempt: &AttemptId, news: mpsc::U
     let order = order(run, attempt);
     let (ports, attempt) = (ports.clone(), attempt.clone());
     tokio::spawn(async move {
-        let hears = Hears { ports: &ports };
+        let hears = Hears { ports: &ports, news: &news, attempt: &attempt, pace: Mutex::default() };
         let moved = match order {
             Ok(Order::Put(order)) => ports.transport.put(&order, &hears).await,
             Ok(Order::Get(order)) => ports.transport.get(&order, &hears).await,
+            Ok(Order::Transfer(order)) => ports.transport.transfer(&order, &hears).await,
             Err(why) => Err(Refusal::Refused(why)),
         };
         let _unheard = news.send(match moved {
@@ -34,6 +37,7 @@ pub(super) fn begin(ports: &Ports, run: &Run, attempt: &AttemptId, news: mpsc::U
 enum Order {
     Put(PutOrder),
     Get(GetOrder),
+    Transfer(TransferOrder),
 }
 
 fn order(run: &Run, attempt: &AttemptId) -> Result<Order, String> {
@@ -44,21 +48,56 @@ fn order(run: &Run, attempt: &AttemptId) -> Result<Order, String> {
     };
     let project = Path::new(&run.plan().project);
     Ok(match run.transfer_text(task)? {
-        TransferText::Put { source, to, mode, owner, become_user } => {
+        TransferText::Put { source, to, mode, owner, become_user, manner } => {
             let source = match source {
                 PutText::File(path) => PutBytes::Path(project.join(path)),
                 PutText::Content(text) => PutBytes::Text(text),
             };
-            Order::Put(PutOrder { run: run.id(), host, source, to, mode, owner, become_user })
+            Order::Put(PutOrder { run: run.id(), host, source, to, mode, owner, become_user, manner })
         }
-        TransferText::Get { from, to, become_user } => {
-            Order::Get(GetOrder { run: run.id(), host, from, to: project.join(to), become_user })
+        TransferText::Get { from, to, become_user, manner } => {
+            Order::Get(GetOrder { run: run.id(), host, from, to: project.join(to), become_user, manner })
+        }
+        TransferText::Transfer { from_host, from, to, mode, owner, become_user, manner } => {
+            let (run, to_host) = (run.id(), host);
+            Order::Transfer(TransferOrder { run, from_host, from, to_host, to, mode, owner, become_user, manner })
         }
     })
 }
 
 struct Hears<'a> {
     ports: &'a Ports,
+    news: &'a mpsc::UnboundedSender<Input>,
+    attempt: &'a AttemptId,
+    pace: Mutex<Option<Pace>>,
+}
+
+/// How fast a transfer goes, and what was last said about it.
+struct Pace {
+    began: Instant,
+    /// What was there when it began.
+    there: u64,
+    said: (Instant, u64),
+}
+
+/// Progress becomes a fact of the run no more often than this, and only when a hundredth of the whole has come since.
+const SAY_EVERY: Duration = Duration::from_secs(1);
+
+impl Hears<'_> {
+    /// How many seconds are left, if this is worth saying now.
+    fn pace(&self, moved: u64, total: u64) -> Option<Option<u64>> {
+        let now = Instant::now();
+        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        let pace = pace.get_or_insert(Pace { began: now, there: moved, said: (now, moved) });
+        let (at, before) = pace.said;
+        if now.duration_since(at) < SAY_EVERY || moved.saturating_sub(before) < total / 100 {
+            return None;
+        }
+        pace.said = (now, moved);
+        let (came, took) = (moved.saturating_sub(pace.there), now.duration_since(pace.began).as_millis());
+        let left = u128::from(total.saturating_sub(moved)) * took / u128::from(came.max(1)) / 1000;
+        Some(u64::try_from(left).ok())
+    }
 }
 
 impl News for Hears<'_> {
@@ -70,5 +109,12 @@ impl News for Hears<'_> {
 
     fn notice(&self, notice: Notice) {
         self.ports.observer.notice(&notice);
+    }
+
+    fn progress(&self, moved: u64, total: u64) {
+        if let Some(left) = self.pace(moved, total) {
+            let attempt = self.attempt.clone();
+            let _unheard = self.news.send(Input::TransferProgressed { attempt, moved, total, left });
+        }
     }
 }

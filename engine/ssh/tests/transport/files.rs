@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::common::{Mounted, Noted, host, run_id, until};
 use piton_core::digest::Digest;
 use piton_core::run::Refusal;
+use piton_core::runbook::Manner;
 use piton_runner::observer::Notice;
 use piton_runner::transport::{GetOrder, Moved, PutBytes, PutOrder, Transport as _};
 use piton_ssh::{Hosts, Options};
@@ -27,12 +28,13 @@ fn put_order(source: PutBytes, to: &Path) -> PutOrder {
         mode: None,
         owner: None,
         become_user: None,
+        manner: Manner::default(),
     }
 }
 
 fn get_order(from: &Path, to: &Path) -> GetOrder {
     let from = from.to_str().unwrap().to_owned();
-    GetOrder { run: run_id(), host: host("hv1"), from, to: to.to_owned(), become_user: None }
+    GetOrder { run: run_id(), host: host("hv1"), from, to: to.to_owned(), become_user: None, manner: Manner::default() }
 }
 
 async fn put(hosts: &Hosts, order: &PutOrder) -> Result<Moved, Refusal> {
