@@ -124,7 +124,7 @@ fn a_script_that_no_shell_reads_is_seen() {
 #[test]
 fn every_runbook_in_the_documentation_is_without_fault() {
     let mut found = 0;
-    for page in ["README.md", "docs/src/guide/first-run.md", "docs/src/guide/writing.md"] {
+    for page in ["README.md", "docs/src/guide/first-run.md", "docs/src/guide/writing.md", "docs/src/guide/moving.md"] {
         let text = fs::read_to_string(root().join(page)).unwrap();
         let blocks = text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default());
         for block in blocks.filter(|block| block.lines().any(|line| line.starts_with("runbook: "))) {

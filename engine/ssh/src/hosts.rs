@@ -15,7 +15,7 @@ use piton_runner::transport::{
 
 use crate::connect::{ConnectError, Destination};
 use crate::files::{There, check};
-use crate::moving::Move;
+use crate::moving::{Like, Move};
 use crate::options::Options;
 use crate::pool::{Common, Pool, lock};
 use crate::script;
@@ -61,6 +61,12 @@ impl Hosts {
         };
         pools.insert(host.clone(), Arc::clone(&pool));
         pool
+    }
+
+    /// The way to the engine's own machine.
+    fn here(&self) -> Result<Arc<Pool>, Refusal> {
+        let name = HostName::new(HostName::LOCAL).map_err(|bad| Refusal::Refused(bad.to_string()))?;
+        Ok(self.pool(&name))
     }
 
     /// The words with which one host may reach the other by itself: with the keys, the agent and the known hosts that its
@@ -140,11 +146,11 @@ impl Transport for Hosts {
     }
 
     async fn put(&self, order: &PutOrder, news: &dyn News) -> Result<Moved, Refusal> {
-        crate::put::put(&self.pool(&order.host), order, news).await
+        crate::put::put(&self.pool(&order.host), &self.here()?, order, news).await
     }
 
     async fn get(&self, order: &GetOrder, news: &dyn News) -> Result<Moved, Refusal> {
-        crate::get::get(&self.pool(&order.host), order, news).await
+        crate::get::get(&self.pool(&order.host), &self.here()?, order, news).await
     }
 
     async fn transfer(&self, order: &TransferOrder, news: &dyn News) -> Result<Moved, Refusal> {
@@ -159,7 +165,7 @@ impl Transport for Hosts {
             target: &order.to,
             mode: order.mode,
             owner: order.owner.as_deref(),
-            keeps: false,
+            like: Like::Source,
             manner: &order.manner,
             direct: self.direct(&order.from_host, &order.to_host),
             news,

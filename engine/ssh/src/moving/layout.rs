@@ -135,11 +135,18 @@ mod tests {
     fn bytes_are_rounded_to_blocks_and_what_touches_is_one() {
         let bytes = [(0, 1), (BLOCK - 1, 2), (5 * BLOCK, BLOCK), (6 * BLOCK, 1), (9 * BLOCK + 5, 0)];
         assert_eq!(covering(&bytes, 10 * BLOCK), stretches(&[(0, 2), (5, 2)]));
-        assert_eq!(covering(&[(9 * BLOCK, u64::MAX), (3, 4)], 9 * BLOCK + 3), stretches(&[(0, 1)]), "an overflow is no place");
+        assert_eq!(
+            covering(&[(9 * BLOCK, u64::MAX), (3, 4)], 9 * BLOCK + 3),
+            stretches(&[(0, 1)]),
+            "an overflow is no place"
+        );
         assert_eq!(covering(&[(9 * BLOCK, BLOCK)], 9 * BLOCK + 3), stretches(&[(9, 1)]));
         assert_eq!(whole(0), []);
         assert_eq!(whole(BLOCK + 1), stretches(&[(0, 2)]));
-        assert_eq!(union(&stretches(&[(0, 4), (9, 1)]), &stretches(&[(2, 3), (20, 1)])), stretches(&[(0, 5), (9, 1), (20, 1)]));
+        assert_eq!(
+            union(&stretches(&[(0, 4), (9, 1)]), &stretches(&[(2, 3), (20, 1)])),
+            stretches(&[(0, 5), (9, 1), (20, 1)])
+        );
     }
 
     #[test]
@@ -154,7 +161,8 @@ mod tests {
 
     #[test]
     fn of_too_many_stretches_the_nearest_become_one() {
-        let far: Vec<Stretch> = (0..5000).map(|i| Stretch { at: i * 10 + u64::from(i % 2 == 0) * 8, count: 1 }).collect();
+        let far: Vec<Stretch> =
+            (0..5000).map(|i| Stretch { at: i * 10 + u64::from(i % 2 == 0) * 8, count: 1 }).collect();
         let parts = parts(&far);
         let back = joined(parts.iter().flat_map(|part| part.stretches.clone()).collect());
         assert!(back.len() <= MOST_STRETCHES, "{}", back.len());

@@ -20,6 +20,9 @@ use self::way::Way;
 use crate::files::{Failed, There, persist};
 use crate::outage::Outage;
 
+/// From this size on, what is put and got is moved in this way.
+pub(crate) const LARGE: u64 = 64 * 1024 * 1024;
+
 /// How often parts that arrived wrong are sent again before something must be wrong for good.
 const ROUNDS: u32 = 3;
 
@@ -37,14 +40,25 @@ pub(crate) struct Move<'a> {
     pub(crate) mode: Option<u32>,
     /// `user` or `user:group`, where somebody gave one.
     pub(crate) owner: Option<&'a str>,
-    /// Whether mode and owner of a file that is replaced stay; else they are those of the source.
-    pub(crate) keeps: bool,
+    /// Whose mode and owner the file gets where nobody gave any.
+    pub(crate) like: Like,
     /// How it is moved.
     pub(crate) manner: &'a Manner,
     /// How the source itself may reach the target: ssh and its words, or a shell on the same host.
     pub(crate) direct: Option<Vec<String>>,
     /// Who hears how it goes.
     pub(crate) news: &'a dyn News,
+}
+
+/// Whose mode and owner a file gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Like {
+    /// Both those of the source.
+    Source,
+    /// Those of the file that is replaced; the mode of the source where there is none.
+    Replaced,
+    /// The mode of the source; it belongs to whoever writes it.
+    Mode,
 }
 
 /// A part and what is known of it.
@@ -77,12 +91,7 @@ impl Move<'_> {
     }
 
     /// The pieces of the target, if it is equal to the source already.
-    async fn is_there(
-        &self,
-        source: &Seen,
-        target: &Target,
-        data: &[Stretch],
-    ) -> Result<Option<Vec<Piece>>, Refusal> {
+    async fn is_there(&self, source: &Seen, target: &Target, data: &[Stretch]) -> Result<Option<Vec<Piece>>, Refusal> {
         let has = self.to(persist!(self.to, scripts::map(&self.to, &target.place, source.len)))?;
         let mut pieces = pieces(&layout::union(data, &has));
         // What differs mostly does so soon: the first part tells before all is read.
@@ -271,22 +280,22 @@ impl Move<'_> {
             return Ok(());
         }
         let host = &self.from.pool.host;
-        let why = format!("{} on {host} was changed while it was moved; is something still writing to it?", self.source);
+        let why =
+            format!("{} on {host} was changed while it was moved; is something still writing to it?", self.source);
         Err(Refusal::Refused(why))
     }
 
     async fn finish(&self, file: &str, source: &Seen, target: &Target) -> Result<(), Refusal> {
-        let was = target.was.as_ref().filter(|_| self.keeps);
+        let was = target.was.as_ref().filter(|_| self.like == Like::Replaced);
         let mode = self.mode.unwrap_or_else(|| was.map_or(source.mode & 0o777, |was| was.mode));
-        let (like, ids) = match was {
-            Some(was) => (was.ids.as_str(), was.ids.as_str()),
-            // What comes from the engine's machine belongs to whoever puts it.
-            None if self.keeps => ("-", "-"),
-            None => (source.names.as_str(), source.ids.as_str()),
+        let (like, ids) = match (self.like, was) {
+            (Like::Source, _) => (source.names.as_str(), source.ids.as_str()),
+            (Like::Replaced, Some(was)) => (was.ids.as_str(), was.ids.as_str()),
+            (Like::Replaced, None) | (Like::Mode, _) => ("-", "-"),
         };
-        let mode = format!("{mode:o}");
+        let (mode, len) = (format!("{mode:o}"), source.len.to_string());
         let owner = self.owner.unwrap_or("-");
-        let arguments = [file, &target.place, &mode, owner, like, ids];
+        let arguments = [file, &target.place, &len, &mode, owner, like, ids];
         self.to(persist!(self.to, scripts::finish(&self.to, &arguments)))
     }
 

@@ -123,12 +123,7 @@ async fn opened(there: &There<'_>, script: &FileScript, arguments: &[&str]) -> R
 }
 
 /// SHA-256 of parts, behind those in `sums` already: what came before a connection was lost stays.
-pub(super) async fn sums(
-    there: &There<'_>,
-    path: &str,
-    parts: &[&Part],
-    sums: &mut Vec<String>,
-) -> Result<(), Failed> {
+pub(super) async fn sums(there: &There<'_>, path: &str, parts: &[&Part], sums: &mut Vec<String>) -> Result<(), Failed> {
     while let Some(rest) = parts.get(sums.len()..).filter(|rest| !rest.is_empty()) {
         // A request is a few thousand words at most: the arguments of a process have a limit.
         let mut arguments = vec![path.to_owned()];

@@ -71,7 +71,13 @@ impl Way {
                 Some(why) => {
                     tracing::debug!(from = %it.from.pool.host, to = %it.to.pool.host, why, "no longer direct");
                     *self = Self::Relay;
-                    return Err((Side::To, Failed::Lost(format!("{} does not reach {} any more: {why}", it.from.pool.host, it.to.pool.host))));
+                    return Err((
+                        Side::To,
+                        Failed::Lost(format!(
+                            "{} does not reach {} any more: {why}",
+                            it.from.pool.host, it.to.pool.host
+                        )),
+                    ));
                 }
             }
         }
@@ -126,12 +132,7 @@ fn step(it: &Move<'_>) -> u64 {
     it.manner.rate.map_or(STEP, |rate| (rate / 4 / super::layout::BLOCK).clamp(1, STEP))
 }
 
-async fn relay(
-    it: &Move<'_>,
-    part: &Part,
-    file: &str,
-    said: &(dyn Fn(u64) + Sync),
-) -> Result<String, (Side, Failed)> {
+async fn relay(it: &Move<'_>, part: &Part, file: &str, said: &(dyn Fn(u64) + Sync)) -> Result<String, (Side, Failed)> {
     let from = |failed: Failed| (Side::From, failed);
     let to = |failed: Failed| (Side::To, failed);
     let stretches: Vec<String> = scripts::words(part).collect();

@@ -2,6 +2,12 @@
 # block of a file counts as filled with zeros.
 path=$1
 shift
+# openssl uses what the processor has for SHA-256, which the sha256sum of many distributions does not: six times as fast.
+if [ "$(openssl dgst -sha256 -r </dev/null 2>/dev/null | cut -c 1-8)" = e3b0c442 ]; then
+  hash() { openssl dgst -sha256 -r; }
+else
+  hash() { sha256sum; }
+fi
 while [ $# -gt 0 ]; do
   n=$1
   shift
@@ -12,7 +18,7 @@ while [ $# -gt 0 ]; do
         shift 2
         n=$((n - 1))
       done
-    } | sha256sum | { read -r sum rest && printf %s "$sum"; }
+    } | hash | { read -r sum rest && printf %s "$sum"; }
   )"
   shift "$((2 * n))"
 done

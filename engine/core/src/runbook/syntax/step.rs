@@ -18,18 +18,8 @@ const DEFAULT_SHELL: &str = "sh";
 const DEFAULT_EVERY: Duration = Duration::from_secs(2);
 
 /// Fields of steps that are designed, and not there yet. The first five are actions.
-const LATER: [&str; 10] = [
-    "hook",
-    "approve",
-    "call",
-    "notify",
-    "steps",
-    "for_each",
-    "batch",
-    "max_failures",
-    "locks",
-    "estimate",
-];
+const LATER: [&str; 10] =
+    ["hook", "approve", "call", "notify", "steps", "for_each", "batch", "max_failures", "locks", "estimate"];
 const LATER_ACTIONS: usize = 5;
 
 /// Modifiers that somebody gave, with the places of their keys.
