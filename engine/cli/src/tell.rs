@@ -22,13 +22,18 @@ pub(crate) struct Teller {
 
 /// How much a line matters, and how it looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Tone {
+pub(crate) enum Tone {
     /// Only for those who want more.
     Detail,
+    /// It went on.
     Plain,
+    /// Something came to a good end.
     Good,
+    /// Something did not.
     Bad,
+    /// A person is asked.
     Ask,
+    /// A person spoke.
     Act,
 }
 
@@ -62,12 +67,21 @@ impl Teller {
         Some(format!("{time} {about}{}", paint(self.color, style, text)))
     }
 
-    fn words<'e>(&mut self, recorded: &'e Recorded<Event>) -> (Option<&'e TaskId>, String, Tone) {
+    /// A fact as text, without its time: the task that it is about, what happened, and how much it matters.
+    pub(crate) fn words<'e>(&mut self, recorded: &'e Recorded<Event>) -> (Option<&'e TaskId>, String, Tone) {
         let about = task_of(&recorded.event);
         let (text, tone) = match &recorded.event {
             Event::RunCreated { by, runbook, .. } => {
                 self.created = Some(recorded.at);
                 (format!("{by} asked for {runbook}"), Tone::Detail)
+            }
+            Event::TakenOver { from, tasks, .. } => {
+                let results = crate::exit::count(tasks.len(), "result");
+                (format!("{results} of run {from} taken over"), Tone::Act)
+            }
+            Event::PlanReplaced { by, why, plan, .. } => {
+                let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
+                (format!("{by} has the run go on with another plan{why}: {plan}"), Tone::Act)
             }
             Event::EngineTook { engine, fence: 1 } => (format!("engine {engine} drives the run"), Tone::Detail),
             Event::EngineTook { engine, .. } => (format!("engine {engine} took the run over"), Tone::Plain),
@@ -196,11 +210,21 @@ pub(crate) fn task_of(event: &Event) -> Option<&TaskId> {
         | Event::JobLost { job, .. }
         | Event::JobStopped { job, .. } => Some(&job.attempt.task),
         Event::RunCreated { .. }
+        | Event::TakenOver { .. }
+        | Event::PlanReplaced { .. }
         | Event::EngineTook { .. }
         | Event::WordTaken { .. }
         | Event::CancelStarted
         | Event::UndoStarted { .. }
         | Event::FinallyStarted
         | Event::RunEnded { .. } => None,
+    }
+}
+
+/// The task that a word is about, where it is about one.
+pub(crate) fn told_about(word: &Word) -> Option<&TaskId> {
+    match word {
+        Word::Retry { task, .. } | Word::Skip { task, .. } | Word::Resolve { task, .. } => Some(task),
+        Word::Cancel { .. } | Word::Undo { .. } => None,
     }
 }

@@ -16,14 +16,19 @@ mod init;
 mod logs;
 mod ls;
 mod plan;
+mod report;
 mod resume;
 mod run;
 mod say;
 mod show;
+mod undo;
 mod verify;
 mod watch;
 mod why;
 
+pub(crate) use ls::state;
+pub(crate) use plan::text as plan_text;
+pub(crate) use show::{detail, shown_value};
 pub(crate) use watch::follow;
 
 /// What `piton` can be asked to do.
@@ -38,12 +43,13 @@ pub(crate) enum Verb {
     Logs(logs::Args),
     Why(why::Args),
     Graph(graph::Args),
+    Report(report::Args),
     Resume(resume::Args),
     Cancel(say::CancelArgs),
     Retry(say::RetryArgs),
     Skip(say::SkipArgs),
     Resolve(say::ResolveArgs),
-    Undo(say::UndoArgs),
+    Undo(undo::Args),
     Hosts(hosts::Args),
     Verify(verify::Args),
     Init(init::Args),
@@ -70,12 +76,13 @@ pub(crate) fn run(cli: Cli, screen: &Screen) -> Result<Code, Failure> {
             Verb::Logs(args) => logs::run(args, globals, screen).await,
             Verb::Why(args) => why::run(args, globals, screen).await,
             Verb::Graph(args) => graph::run(args, globals, screen).await,
+            Verb::Report(args) => report::run(args, globals, screen).await,
             Verb::Resume(args) => resume::run(args, globals, screen).await,
             Verb::Cancel(args) => args.run(globals, screen).await,
             Verb::Retry(args) => args.run(globals, screen).await,
             Verb::Skip(args) => args.run(globals, screen).await,
             Verb::Resolve(args) => args.run(globals, screen).await,
-            Verb::Undo(args) => args.run(globals, screen).await,
+            Verb::Undo(args) => undo::run(args, globals, screen).await,
             Verb::Hosts(args) => hosts::run(args, globals, screen).await,
             Verb::Verify(args) => verify::run(args, globals, screen).await,
             Verb::Init(args) => init::run(args, screen),

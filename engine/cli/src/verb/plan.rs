@@ -25,11 +25,29 @@ use crate::visible::visible_lines;
 pub(crate) struct Args {
     #[command(flatten)]
     wanted: Wanted,
+    /// Show the way back instead: the order, the scripts, what is left as it is
+    #[arg(long)]
+    undo: bool,
 }
 
 pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Result<Code, Failure> {
     let planned = planning::plan(globals, &args.wanted).await?;
+    if args.undo {
+        return way_back(planned.plan, screen);
+    }
     show(&planned.plan, planned.source.name.as_ref(), screen)
+}
+
+fn way_back(plan: Plan, screen: &Screen) -> Result<Code, Failure> {
+    let run = Run::new(RunId::from_parts(0, 0), Arc::new(plan));
+    let mut out = screen.out();
+    if screen.json {
+        out.json(&crate::way_back::plan_json(&run))?;
+    } else {
+        crate::way_back::of_plan(&run, &mut out)?;
+    }
+    out.flush()?;
+    Ok(Code::Succeeded)
 }
 
 /// Shows a plan.
@@ -39,11 +57,18 @@ pub(crate) fn show(plan: &Plan, from: &str, screen: &Screen) -> Result<Code, Fai
     let mut out = screen.out();
     if screen.json {
         out.json(&as_json(plan, &run))?;
-        out.flush()?;
-        return Ok(Code::Succeeded);
+    } else {
+        out.line(format_args!("{}  {}", out.paint(BOLD, &plan.runbook), plan.title))?;
+        out.line(format_args!("from    {from}"))?;
+        text(&run, &mut out)?;
     }
-    out.line(format_args!("{}  {}", out.paint(BOLD, &plan.runbook), plan.title))?;
-    out.line(format_args!("from    {from}"))?;
+    out.flush()?;
+    Ok(Code::Succeeded)
+}
+
+/// A run's plan as text: from its digest to the way back.
+pub(crate) fn text(run: &Run, out: &mut Out) -> Result<(), Failure> {
+    let plan = run.plan().as_ref();
     out.line(format_args!("digest  {}", plan.digest()))?;
     let hosts = count(plan.hosts.len(), "host");
     out.line(format_args!(
@@ -65,12 +90,10 @@ pub(crate) fn show(plan: &Plan, from: &str, screen: &Screen) -> Result<Code, Fai
             out.line(out.paint(BOLD, "finally"))?;
         }
         out.line("")?;
-        step(&mut out, plan, &run, index, planned)?;
+        step(out, plan, run, index, planned)?;
     }
     out.line("")?;
-    way_back(&mut out, plan)?;
-    out.flush()?;
-    Ok(Code::Succeeded)
+    summary(out, plan)
 }
 
 fn step(out: &mut Out, plan: &Plan, run: &Run, index: usize, planned: &PlannedStep) -> Result<(), Failure> {
@@ -304,7 +327,7 @@ fn policy(policy: OnFailure) -> &'static str {
 }
 
 /// What an undo would do, in its order.
-fn way_back(out: &mut Out, plan: &Plan) -> Result<(), Failure> {
+fn summary(out: &mut Out, plan: &Plan) -> Result<(), Failure> {
     let main = plan.steps.iter().filter(|s| !s.finally);
     let acts = |s: &&PlannedStep| match s.step.action {
         Action::Run(_)

@@ -1,7 +1,7 @@
 //! What a task's texts amount to: conditions, environment, scripts, paths. Pure functions of the state.
 
 use crate::expr::{Expr, Scope, Template};
-use crate::ids::{HostName, JobId, Part, StepId};
+use crate::ids::{HostName, JobId, ParamName, Part, StepId};
 use crate::plan::{TaskIndex, param_scope};
 use crate::runbook::{Action, Manner, PutSource, Script};
 use crate::value::{Map, Value, to_text};
@@ -106,7 +106,7 @@ impl Run {
             (Part::Main, Action::Reboot(_)) => Some(Script { text: REBOOT.to_owned(), shell: "sh".to_owned() }),
         };
         let Script { text, shell } = script.ok_or_else(|| format!("step {} has no script for {job}", step.id))?;
-        let mut env = self.env(task)?;
+        let mut env = self.env(task, job.part)?;
         if let (Part::Main, Action::Reboot(reboot)) = (job.part, &step.action) {
             env.push(("PITON_MESSAGE".to_owned(), self.render(task, "message", &reboot.message)?));
             env.push(("PITON_COMMAND".to_owned(), reboot.command.clone().unwrap_or_default()));
@@ -163,7 +163,7 @@ impl Run {
             Action::Exec(words) => self.exec_script(task, words).map(drop),
             Action::Run(_) | Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) => Ok(()),
         }?;
-        self.env(task).map(drop)
+        self.env(task, Part::Main).map(drop)
     }
 
     pub(super) fn is_wanted_by_when(&self, task: TaskIndex) -> Result<bool, String> {
@@ -207,9 +207,19 @@ impl Run {
         if path.starts_with('/') { Ok(path) } else { Err(format!("`{field}`: `{path}` is not an absolute path")) }
     }
 
-    fn env(&self, task: TaskIndex) -> Result<Vec<(String, String)>, String> {
+    /// Parameters, then what the step itself put out (where it is taken back), then what `env` names: the later one of
+    /// the same name counts.
+    fn env(&self, task: TaskIndex, part: Part) -> Result<Vec<(String, String)>, String> {
         let params = self.plan.params.iter().filter(|(_, value)| !value.is_null());
         let mut env: Vec<(String, String)> = params.map(|(n, v)| (n.as_str().to_owned(), to_text(v))).collect();
+        if part == Part::Undo {
+            // A JSON object may have keys that are no names, and texts that no environment can hold.
+            let named = self.task(task).outputs.iter().filter(|(name, _)| ParamName::new(name).is_ok());
+            for (name, value) in named.map(|(n, v)| (n, to_text(v))).filter(|(_, text)| !text.contains('\0')) {
+                env.retain(|(known, _)| known != name);
+                env.push((name.clone(), value));
+            }
+        }
         for (name, template) in &self.step_of(task).env {
             let value = self.render(task, &format!("env.{name}"), template)?;
             env.retain(|(n, _)| n != name.as_str());

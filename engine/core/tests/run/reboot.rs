@@ -16,9 +16,8 @@ fn back(m: &mut Machine) -> Vec<Event> {
 }
 
 fn parked(m: &Machine) -> ParkCause {
-    let parked = m.log.iter().rev().find_map(|recorded| match &recorded.event {
-        Event::TaskParked { why, .. } => Some(why.clone()),
-        _ => None,
+    let parked = m.log.iter().rev().find_map(|recorded| {
+        if let Event::TaskParked { why, .. } = &recorded.event { Some(why.clone()) } else { None }
     });
     parked.unwrap()
 }

@@ -212,6 +212,7 @@ impl JobTask {
             | Input::TransferProgressed { .. }
             | Input::TransferFailed { .. }
             | Input::TimerFired(_)
+            | Input::Replanned { .. }
             | Input::Said { .. } => Input::JobStopped { job, exit: None, printed: Printed::default() },
         }
     }

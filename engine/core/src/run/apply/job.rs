@@ -109,7 +109,6 @@ impl Run {
         let verify = step.verify.is_some();
         let reboot = matches!(step.action, Action::Reboot(_));
         let action = action_at(step, at);
-        let point = step.point_of_no_return;
         let mut begins = false;
         self.change(index, |t| {
             if let Undo::Active { number, .. } = t.undo {
@@ -143,7 +142,6 @@ impl Run {
         })?;
         if begins {
             self.begins(index);
-            self.no_return |= point;
         }
         Ok(())
     }
