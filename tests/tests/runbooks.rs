@@ -138,5 +138,5 @@ fn every_runbook_in_the_documentation_is_without_fault() {
             read(page, block).unwrap();
         }
     }
-    assert_eq!(found, 3, "all of them are found");
+    assert_eq!(found, 5, "all of them are found");
 }
