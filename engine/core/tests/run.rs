@@ -16,6 +16,8 @@ mod property;
 mod reboot;
 #[path = "run/scale.rs"]
 mod scale;
+#[path = "run/secrets.rs"]
+mod secrets;
 #[path = "run/transfer.rs"]
 mod transfer;
 #[path = "run/undo.rs"]

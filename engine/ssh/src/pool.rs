@@ -205,12 +205,7 @@ impl Pool {
 
     /// The host has been started anew: shells from before are of no use.
     pub(crate) fn renew(&self, boot: &BootId) {
-        let old: Vec<_> = {
-            let mut idle = lock(&self.idle);
-            let (new, old) = std::mem::take(&mut *idle).into_iter().partition(|(shell, _)| shell.boot == *boot);
-            *idle = new;
-            old
-        };
+        let old: Vec<_> = lock(&self.idle).extract_if(.., |(shell, _)| shell.boot != *boot).collect();
         drop(old);
     }
 
@@ -322,7 +317,11 @@ impl Pool {
             message: format!("no shell on this machine (`setsid sh`): {error}"),
             hope: Hope::None,
         };
-        let mut child = tokio::process::Command::new("setsid")
+        let mut program = tokio::process::Command::new("setsid");
+        for variable in &self.common.options.hidden {
+            program.env_remove(variable);
+        }
+        let mut child = program
             .args(["sh", "-c", &command])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use piton_core::ids::{AttemptId, HostName, JobId, Part, RunId};
+use piton_core::expr::Template;
+use piton_core::ids::{AttemptId, HostName, JobId, ParamName, Part, RunId};
 use piton_core::plan::{Plan, PlannedStep};
-use piton_core::run::{JobText, PutText, Run, TransferText};
-use piton_core::runbook::{Action, Manner, OnFailure, Reboot, Repeat, Retry, RetryOn, Step};
-use piton_core::time::{show_duration, show_size};
+use piton_core::run::{JobText, Run, TransferText};
+use piton_core::runbook::{Action, OnFailure, Put, PutSource, Repeat, Retry, RetryOn, Step, speaks_of};
+use piton_core::time::show_duration;
 use piton_core::value::to_text;
 use serde_json::{Value, json};
 
@@ -16,6 +17,10 @@ use crate::exit::{Code, Failure, count};
 use crate::planning::{self, Wanted};
 use crate::screen::{BOLD, CYAN, DIM, Out, Screen};
 use crate::visible::visible_lines;
+
+use moves::{reboots, transfers};
+
+mod moves;
 
 /// Show what a run would do, on each host, and the way back
 ///
@@ -84,6 +89,12 @@ pub(crate) fn text(run: &Run, out: &mut Out) -> Result<(), Failure> {
             out.line(format_args!("  {name} = {}", value.replace('\n', "\n    ")))?;
         }
     }
+    if !plan.secrets.is_empty() {
+        out.line("secrets")?;
+        for (name, source) in &plan.secrets {
+            out.line(format_args!("  {name} from {}", visible_lines(source.to_string().as_bytes())))?;
+        }
+    }
     for (index, planned) in plan.steps.iter().enumerate() {
         if planned.finally && (index == 0 || !plan.steps[index - 1].finally) {
             out.line("")?;
@@ -121,6 +132,10 @@ fn step(out: &mut Out, plan: &Plan, run: &Run, index: usize, planned: &PlannedSt
     }
     for (name, value) in &step.env {
         out.line(format_args!("   env      {name}={}", value.source()))?;
+    }
+    let secrets = secrets_of(plan, step);
+    if !secrets.is_empty() {
+        out.line(format_args!("   secrets  {}", secrets.join(", ")))?;
     }
     if step.unless.is_some() {
         scripts(out, run, index, Part::Unless, "unless")?;
@@ -166,7 +181,8 @@ fn scripts(out: &mut Out, run: &Run, index: usize, part: Part, label: &str) -> R
     let mut same: Vec<(Result<JobText, String>, Vec<HostName>)> = Vec::new();
     for number in 0..hosts.len().max(1) {
         // The environment may differ from host to host; it is shown as it is written.
-        let text = job_text(run, index, number, part).map(|text| JobText { env: Vec::new(), ..text });
+        let text =
+            job_text(run, index, number, part).map(|text| JobText { env: Vec::new(), sealed: Vec::new(), ..text });
         let host = hosts.get(number).cloned();
         match same.iter_mut().find(|(known, _)| *known == text) {
             Some((_, with)) => with.extend(host),
@@ -194,6 +210,42 @@ fn scripts(out: &mut Out, run: &Run, index: usize, part: Part, label: &str) -> R
         }
     }
     Ok(())
+}
+
+/// The secrets that a step's scripts get, or the file that it puts.
+fn secrets_of<'p>(plan: &'p Plan, step: &Step) -> Vec<&'p str> {
+    let named = |template: &Template, name: &str| template.roots().contains(name) || template.params().contains(name);
+    let main = match &step.action {
+        Action::Run(script) => Some(script.text.as_str()),
+        Action::WaitUntil(probe) => Some(probe.script.text.as_str()),
+        Action::Reboot(reboot) => reboot.command.as_deref(),
+        Action::Exec(_)
+        | Action::Put(_)
+        | Action::Get(_)
+        | Action::Transfer(_)
+        | Action::Assert(_)
+        | Action::WaitFor(_) => None,
+    };
+    let verify = step.verify.as_ref().map(|probe| probe.script.text.as_str());
+    let others = [&step.unless, &step.undo].into_iter().flatten().map(|script| script.text.as_str());
+    let scripts: Vec<&str> = main.into_iter().chain(verify).chain(others).collect();
+    let content = match &step.action {
+        Action::Put(Put { source: PutSource::Content(text), secret: true, .. }) => Some(text),
+        Action::Put(_)
+        | Action::Run(_)
+        | Action::Exec(_)
+        | Action::Get(_)
+        | Action::Transfer(_)
+        | Action::Reboot(_)
+        | Action::Assert(_)
+        | Action::WaitFor(_)
+        | Action::WaitUntil(_) => None,
+    };
+    let gets = |name: &str| {
+        scripts.iter().any(|script| speaks_of(script, name))
+            || step.env.values().chain(content).any(|template| named(template, name))
+    };
+    plan.secrets.keys().map(ParamName::as_str).filter(|name| gets(name)).collect()
 }
 
 fn job_text(run: &Run, index: usize, number: usize, part: Part) -> Result<JobText, String> {
@@ -224,62 +276,7 @@ fn written(run: &Run, index: usize, part: Part) -> Option<JobText> {
         ) => None,
     }?;
     let (shell, script) = (script.shell.clone(), script.text.clone());
-    Some(JobText { shell, script, env: Vec::new(), become_user: step.become_user.clone() })
-}
-
-fn transfers(out: &mut Out, run: &Run, index: usize) -> Result<(), Failure> {
-    for task in run.graph().tasks_of(index) {
-        let id = run.graph().id(task);
-        let host = id.host.as_ref().map_or(HostName::LOCAL, HostName::as_str);
-        let line = match run.transfer_text(task) {
-            Ok(TransferText::Put { source, to, mode, owner, manner, .. }) => {
-                let what = match source {
-                    PutText::File(path) => path,
-                    PutText::Content(text) => format!("{} bytes of text", text.len()),
-                };
-                format!("put      {what} -> {host}:{to}{}", manner_of(mode, owner, &manner))
-            }
-            Ok(TransferText::Get { from, to, manner, .. }) => {
-                format!("get      {host}:{from} -> {to}{}", manner_of(None, None, &manner))
-            }
-            Ok(TransferText::Transfer { from_host, from, to, mode, owner, manner, .. }) => {
-                format!("transfer {from_host}:{from} -> {host}:{to}{}", manner_of(mode, owner, &manner))
-            }
-            Err(why) => format!("moves files of {host}; which ones is known when it runs ({why})"),
-        };
-        out.line(format_args!("   {line}"))?;
-    }
-    Ok(())
-}
-
-/// How a file is moved, where that is not as usual.
-fn manner_of(mode: Option<u32>, owner: Option<String>, manner: &Manner) -> String {
-    let mut words = String::new();
-    if let Some(mode) = mode {
-        words.push_str(&format!(" mode {mode:o}"));
-    }
-    if let Some(owner) = owner {
-        words.push_str(&format!(" owner {owner}"));
-    }
-    if !manner.sparse {
-        words.push_str(", holes too");
-    }
-    if !manner.checksum {
-        words.push_str(", not compared afterwards");
-    }
-    if let Some(rate) = manner.rate {
-        words.push_str(&format!(", at most {} a second", show_size(rate)));
-    }
-    words
-}
-
-fn reboots(out: &mut Out, step: &Step, reboot: &Reboot) -> Result<(), Failure> {
-    let within = step.timeout.map(|span| format!(" within {}", show_duration(span))).unwrap_or_default();
-    out.line(format_args!("   reboot   and wait for another boot id{within}: {}", reboot.message.source()))?;
-    for line in reboot.command.iter().flat_map(|command| command.trim_end().lines()) {
-        out.line(format_args!("     {} {line}", out.paint(DIM, "|")))?;
-    }
-    Ok(())
+    Some(JobText { shell, script, env: Vec::new(), sealed: Vec::new(), become_user: step.become_user.clone() })
 }
 
 fn modifiers(planned: &PlannedStep) -> Vec<String> {
@@ -374,6 +371,10 @@ fn as_json(plan: &Plan, run: &Run) -> Value {
             if let Ok(text) = text {
                 value["shell"] = Value::from(text.shell);
                 value["script"] = Value::from(text.script);
+                let secrets: Vec<&str> = text.sealed.iter().map(|(name, _)| name.as_str()).collect();
+                if !secrets.is_empty() {
+                    value["secrets"] = json!(secrets);
+                }
                 value["env"] = json!(text.env.into_iter().collect::<BTreeMap<String, String>>());
             }
             value

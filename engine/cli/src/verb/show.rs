@@ -103,12 +103,16 @@ fn text(run: &Run, summary: &RunSummary, store: &Store, past: bool, out: &mut Ou
     }
     out.line(format_args!("state    {phase}{adrift}, {}", took(end.since(created))))?;
     out.line(format_args!("asked    {} by {}", times.date(created), visible(summary.by.as_bytes())))?;
-    if let Some(owner) = &summary.owner {
+    // Whoever drove it to its end may still be tidying up on the hosts.
+    if let Some(owner) = summary.owner.as_ref().filter(|_| !over) {
         out.line(format_args!("engine   {}", visible(owner.as_bytes())))?;
     }
     for (name, value) in &run.plan().params {
         let value = if value.is_null() { "(none)".to_owned() } else { shown_value(value) };
         out.line(format_args!("param    {name} = {value}"))?;
+    }
+    for (name, source) in &run.plan().secrets {
+        out.line(format_args!("secret   {name} from {}", visible(source.to_string().as_bytes())))?;
     }
     out.line("")?;
     let width = run.tasks().map(|(id, _)| id.to_string().chars().count()).max().unwrap_or(4).clamp(4, 48);

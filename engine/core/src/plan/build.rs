@@ -6,7 +6,7 @@ use crate::expr::{Scope, Template};
 use crate::fault::{Fault, FaultCode, Place, Source};
 use crate::ids::{HostName, ParamName};
 use crate::inventory::{Host, Inventory};
-use crate::runbook::{Action, Param, ParamKind, Runbook, Step, Transfer};
+use crate::runbook::{Action, Param, ParamKind, Runbook, SecretSource, Step, Transfer};
 use crate::value::{Map, Value};
 
 use super::{Need, Plan, PlannedStep};
@@ -34,7 +34,16 @@ impl Plan {
         around: &Surroundings<'_>,
     ) -> Result<Self, Vec<Fault>> {
         let mut faults = Vec::new();
+        let mut secrets = BTreeMap::new();
         for param in &runbook.params {
+            if param.kind == ParamKind::Secret {
+                // Where nothing else is said, somebody is asked.
+                match (&param.from, param.required) {
+                    (Some(source), _) => drop(secrets.insert(param.name.clone(), source.clone())),
+                    (None, true) => drop(secrets.insert(param.name.clone(), SecretSource::Prompt)),
+                    (None, false) => drop(params.insert(param.name.clone(), Value::Null)),
+                }
+            }
             if let Some(value) = params.get_mut(&param.name)
                 && let Err(fault) = host_param(param, value, around)
             {
@@ -76,6 +85,7 @@ impl Plan {
             on_failure: runbook.on_failure,
             max_parallel: runbook.max_parallel,
             params,
+            secrets,
             hosts,
             project: around.project.to_owned(),
             steps,
@@ -128,6 +138,7 @@ fn host_param(param: &Param, value: &mut Value, around: &Surroundings<'_>) -> Re
         | ParamKind::Size
         | ParamKind::Path
         | ParamKind::Enum(_)
+        | ParamKind::Secret
         | ParamKind::List => {}
     }
     Ok(())

@@ -60,6 +60,9 @@ pub struct Put {
     pub mode: Option<u32>,
     /// `user` or `user:group`.
     pub owner: Option<String>,
+    /// Whether there may be secrets in the text.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub secret: bool,
     /// How it is moved, if it is large.
     #[serde(default)]
     pub manner: Manner,

@@ -7,9 +7,10 @@ use super::step::is_user_name;
 use super::{Drafter, Sees, Use, Used, place_in};
 use crate::expr::Template;
 use crate::fault::FaultCode;
+use crate::runbook::check::secrets::SECRET_CONTENT;
 use crate::runbook::{Action, Get, Manner, Put, PutSource, Reboot, Transfer};
-use crate::yaml::Node;
 use crate::yaml::read::{Fields, shorten};
+use crate::yaml::{Entry, Node};
 
 /// How long a host may take to come back where nothing is said.
 const REBOOT_WITHIN: Duration = Duration::from_secs(600);
@@ -36,12 +37,30 @@ impl Drafter<'_, '_> {
                 "a path on the engine's machine, or `content:` with the text itself",
             );
         }
+        let noted = uses.len();
         let to = self.read_remote_path(&mut fields, "put", "to", uses);
         let mode = fields.take("mode").and_then(|node| self.read_mode(node));
+        let secret = fields.entry("secret").is_some_and(|entry| self.read_secret(entry, content.is_some(), mode));
+        if secret && let Some(used) = uses[..noted].last_mut().filter(|used| used.field == "content") {
+            used.field = SECRET_CONTENT;
+        }
         let owner = fields.take("owner").and_then(|node| self.read_owner(node));
         let manner = self.read_manner(&mut fields);
         self.reader.finish(&fields);
-        Some(Put { source: file.or(content)??, to: to?, mode, owner, manner })
+        Some(Put { source: file.or(content)??, to: to?, mode, owner, secret, manner })
+    }
+
+    /// `secret: true` on a `put`: its content may hold secrets, so nobody else may read the file.
+    fn read_secret(&mut self, entry: &Entry<'_>, content: bool, mode: Option<u32>) -> bool {
+        let secret = self.reader.boolean(&entry.value, "secret").unwrap_or_default();
+        if secret && !content {
+            let message = "`secret` is about `content`: a file that is put as it is holds no secret of the runbook";
+            self.reader.fault_with(FaultCode::Conflict, entry.key_span, message, "take it out");
+        } else if secret && mode.is_none_or(|mode| mode & 0o077 != 0) {
+            let message = "a file with secrets needs a `mode` that closes it to others";
+            self.reader.fault_with(FaultCode::SecretLeak, entry.key_span, message, "`mode: \"0600\"`");
+        }
+        secret
     }
 
     pub(super) fn read_get<'n>(&mut self, node: &'n Node<'n>, uses: &mut Vec<Use<'n>>) -> Option<Get> {
@@ -99,10 +118,10 @@ impl Drafter<'_, '_> {
         };
         let begins = text.len() - path.len();
         let host = match host {
-            Some(host) => Some(self.part(node, host, 0, Sees::PlanOnly, uses)?),
+            Some(host) => Some(self.part(node, name, host, 0, Sees::PlanOnly, uses)?),
             None => None,
         };
-        let path = self.part(node, path, begins, Sees::Host, uses)?;
+        let path = self.part(node, name, path, begins, Sees::Host, uses)?;
         let absolute = path.source().starts_with('/') || path.source().starts_with("{{");
         if !absolute || host.as_ref().is_some_and(|host| host.source().trim().is_empty()) {
             let message = format!("`{name}` is `{}`, not a host and an absolute path", shorten(text));
@@ -116,6 +135,7 @@ impl Drafter<'_, '_> {
     fn part<'n>(
         &mut self,
         node: &'n Node<'n>,
+        field: &'static str,
         text: &str,
         begins: usize,
         sees: Sees,
@@ -124,7 +144,7 @@ impl Drafter<'_, '_> {
         match Template::parse(text) {
             Ok(template) => {
                 if !template.is_constant() {
-                    uses.push(Use { node, what: Used::Template(template.clone()), sees });
+                    uses.push(Use { node, what: Used::Template(template.clone()), sees, field });
                 }
                 Some(template)
             }
