@@ -4,6 +4,7 @@
 //! its one public item is [`main`].
 
 mod advice;
+mod asking;
 mod background;
 mod cli;
 mod exit;
@@ -14,6 +15,7 @@ mod inventory;
 mod parts;
 mod planning;
 mod project;
+mod queue;
 mod screen;
 mod select;
 mod store;

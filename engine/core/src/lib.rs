@@ -9,6 +9,7 @@ pub mod expr;
 pub mod fault;
 pub mod ids;
 pub mod inventory;
+pub mod lock;
 pub mod plan;
 pub mod run;
 pub mod runbook;

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use piton_core::ids::RunId;
 use piton_core::plan::Plan;
-use piton_core::run::{Event, IllegalEvent, Input, Outcome, Recorded, Run, WordId};
+use piton_core::run::{Change, Event, IllegalEvent, Input, Outcome, Recorded, Run, WordId};
 use tokio::sync::{mpsc, watch};
 
 use crate::clock::Clock;
 use crate::executor::Executor;
-use crate::journal::{Batch, Journal, JournalError, Lease, NewRun, RunStatus};
+use crate::journal::{Batch, Journal, JournalError, Lease, LockChange, NewRun, RunStatus};
 use crate::observer::{Notice, Observer};
 use crate::output::OutputSink;
 use crate::transport::Transport;
@@ -56,6 +56,18 @@ pub enum End {
     HandedOver,
 }
 
+/// How long a driver stays with a run that people must move on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Stay {
+    /// While something can happen without them: also while the time for their answer runs.
+    #[default]
+    Needed,
+    /// Likewise, and while an approval is waited for.
+    Asked,
+    /// Not at all. Where the time for an answer runs, somebody else must drive the run then.
+    Briefly,
+}
+
 /// Why a run cannot be driven on.
 #[derive(Debug, thiserror::Error)]
 pub enum DriveError {
@@ -88,6 +100,9 @@ pub struct Driver {
     executor: Executor,
     news: mpsc::UnboundedReceiver<Input>,
     sender: mpsc::UnboundedSender<Input>,
+    /// Counts what rings for the run: words, and locks that were given.
+    rings: watch::Sender<u64>,
+    stay: Stay,
 }
 
 /// Reads a run's plan and events and rebuilds its state.
@@ -160,8 +175,16 @@ impl Driver {
 
     fn with(ports: Ports, lease: Lease, run: Run) -> Self {
         let (sender, news) = mpsc::unbounded_channel();
-        let executor = Executor::new(ports.clone(), sender.clone());
-        Self { ports, lease, run, executor, news, sender }
+        let (rings, rang) = watch::channel(0);
+        let executor = Executor::new(ports.clone(), sender.clone(), rang);
+        Self { ports, lease, run, executor, news, sender, rings, stay: Stay::default() }
+    }
+
+    /// Has the driver stay with a run that waits for people as long as this.
+    #[must_use]
+    pub fn staying(mut self, stay: Stay) -> Self {
+        self.stay = stay;
+        self
     }
 
     /// The run as it stands.
@@ -171,7 +194,8 @@ impl Driver {
 
     /// Drives the run until it is over, parked, or `handover` becomes true.
     pub async fn drive(mut self, mut handover: watch::Receiver<bool>) -> Result<End, DriveError> {
-        let letters = tokio::spawn(deliver(self.ports.journal.clone(), self.lease.run, self.sender.clone()));
+        let letters =
+            tokio::spawn(deliver(self.ports.journal.clone(), self.lease.run, self.sender.clone(), self.rings.clone()));
         let end = self.attend(&mut handover).await;
         letters.abort();
         match &end {
@@ -203,7 +227,7 @@ impl Driver {
             if let Some(outcome) = self.run.outcome() {
                 return Ok(End::Ended(outcome));
             }
-            if self.run.is_parked() {
+            if self.may_leave() {
                 // A word that came in just now would wait for the next engine otherwise.
                 let letters = unread(self.ports.journal.as_ref(), self.lease.run, WordId(0)).await?;
                 if letters.is_empty() {
@@ -224,6 +248,15 @@ impl Driver {
             {
                 inputs.push(more);
             }
+        }
+    }
+
+    /// Whether nobody need drive the run until a person says something.
+    fn may_leave(&self) -> bool {
+        match self.stay {
+            Stay::Needed => self.run.is_parked(),
+            Stay::Asked => self.run.is_parked() && self.run.asked().next().is_none(),
+            Stay::Briefly => self.run.waits_for_people(),
         }
     }
 
@@ -259,10 +292,11 @@ impl Driver {
         if events.is_empty() {
             return Ok(());
         }
-        let batch = Batch { events, status: status(&next), taken };
+        let changes = next.take_changes();
+        let locks = changes.iter().filter_map(lock_change).collect();
+        let batch = Batch { events, status: status(&next), taken, locks, waits: next.waits() };
         self.append(&batch).await?;
         self.run = next;
-        let changes = self.run.take_changes();
         for event in &batch.events {
             self.ports.observer.event(&self.run, event);
         }
@@ -295,6 +329,15 @@ async fn asked(handover: &mut watch::Receiver<bool>) {
     }
 }
 
+/// What a change means for the locks in the store.
+fn lock_change(change: &Change) -> Option<LockChange> {
+    match change {
+        Change::Ask { task, locks } => Some(LockChange::Ask { task: task.clone(), locks: locks.clone() }),
+        Change::Free { task } => Some(LockChange::Free { task: task.clone() }),
+        Change::Begin(_) | Change::Drop(_) => None,
+    }
+}
+
 /// Where a run stands, as lists show it.
 fn status(run: &Run) -> RunStatus {
     match run.outcome() {
@@ -310,11 +353,12 @@ async fn unread(journal: &dyn Journal, run: RunId, after: WordId) -> Result<Vec<
     Ok(new.map(|l| Input::Said { id: l.id, by: l.by, word: l.word }).collect())
 }
 
-/// Brings what people say to the driver, each word once.
-async fn deliver(journal: Arc<dyn Journal>, run: RunId, to: mpsc::UnboundedSender<Input>) {
+/// Brings what people say to the driver, each word once, and rings where locks may have been given.
+async fn deliver(journal: Arc<dyn Journal>, run: RunId, to: mpsc::UnboundedSender<Input>, rings: watch::Sender<u64>) {
     let mut last = WordId(0);
     loop {
         journal.letters().await;
+        rings.send_modify(|count| *count = count.wrapping_add(1));
         // A journal that cannot be read now can be asked again at the next call.
         let Ok(letters) = unread(journal.as_ref(), run, last).await else { continue };
         for letter in letters {

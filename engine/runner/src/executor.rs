@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use piton_core::ids::{AttemptId, HostName, JobId, RunId};
+use piton_core::ids::{AttemptId, HostName, JobId, RunId, TaskId};
 use piton_core::run::{Change, Effect, Input, Refusal, Run, TimerId};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 
 use crate::driver::Ports;
@@ -15,6 +15,7 @@ use crate::transport::Launch;
 
 use job::{Carrying, JobTask};
 
+mod hold;
 mod job;
 mod transfer;
 
@@ -28,6 +29,7 @@ const CLEAR_WITHIN: Duration = Duration::from_secs(3);
 pub(crate) struct Executor {
     ports: Ports,
     news: mpsc::UnboundedSender<Input>,
+    rang: watch::Receiver<u64>,
     jobs: HashMap<JobId, Carrying>,
     /// Jobs that are not followed any more because they are to be stopped.
     let_go: HashMap<JobId, Carrying>,
@@ -43,6 +45,7 @@ enum Other {
     Stop(JobId),
     Transfer(AttemptId),
     Timer(String),
+    Hold(Option<TaskId>),
 }
 
 impl Other {
@@ -52,10 +55,11 @@ impl Other {
 }
 
 impl Executor {
-    pub(crate) fn new(ports: Ports, news: mpsc::UnboundedSender<Input>) -> Self {
+    pub(crate) fn new(ports: Ports, news: mpsc::UnboundedSender<Input>, rang: watch::Receiver<u64>) -> Self {
         Self {
             ports,
             news,
+            rang,
             jobs: HashMap::new(),
             let_go: HashMap::new(),
             others: HashMap::new(),
@@ -79,6 +83,8 @@ impl Executor {
             match change {
                 Change::Begin(effect) => self.begin(run, &effect, true),
                 Change::Drop(effect) => self.drop_effect(run, effect),
+                // They were stored together with the events.
+                Change::Ask { .. } | Change::Free { .. } => {}
             }
         }
     }
@@ -121,6 +127,10 @@ impl Executor {
                 });
                 self.others.insert(Other::timer(timer), handle.abort_handle());
             }
+            Effect::Hold(task) => {
+                let waiting = hold::wait(&self.ports, run.id(), task.clone(), self.news.clone(), self.rang.clone());
+                self.others.insert(Other::Hold(task.clone()), waiting.abort_handle());
+            }
         }
     }
 
@@ -161,6 +171,11 @@ impl Executor {
             }
             Effect::Wake { timer, .. } => {
                 if let Some(handle) = self.others.remove(&Other::timer(&timer)) {
+                    handle.abort();
+                }
+            }
+            Effect::Hold(task) => {
+                if let Some(handle) = self.others.remove(&Other::Hold(task)) {
                     handle.abort();
                 }
             }

@@ -9,4 +9,4 @@ pub mod observer;
 pub mod output;
 pub mod transport;
 
-pub use driver::{DriveError, Driver, End, LEASE, Ports, load, load_up_to};
+pub use driver::{DriveError, Driver, End, LEASE, Ports, Stay, load, load_up_to};

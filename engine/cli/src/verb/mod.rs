@@ -13,6 +13,7 @@ mod engine;
 mod graph;
 mod hosts;
 mod init;
+mod locks;
 mod logs;
 mod ls;
 mod plan;
@@ -21,6 +22,7 @@ mod run;
 mod say;
 mod show;
 mod verify;
+mod vote;
 mod watch;
 mod why;
 
@@ -39,11 +41,15 @@ pub(crate) enum Verb {
     Why(why::Args),
     Graph(graph::Args),
     Resume(resume::Args),
+    Approve(vote::ApproveArgs),
+    Reject(vote::RejectArgs),
+    Pause(say::PauseArgs),
     Cancel(say::CancelArgs),
     Retry(say::RetryArgs),
     Skip(say::SkipArgs),
     Resolve(say::ResolveArgs),
     Undo(say::UndoArgs),
+    Locks(locks::Args),
     Hosts(hosts::Args),
     Verify(verify::Args),
     Init(init::Args),
@@ -71,11 +77,15 @@ pub(crate) fn run(cli: Cli, screen: &Screen) -> Result<Code, Failure> {
             Verb::Why(args) => why::run(args, globals, screen).await,
             Verb::Graph(args) => graph::run(args, globals, screen).await,
             Verb::Resume(args) => resume::run(args, globals, screen).await,
+            Verb::Approve(args) => args.run(globals, screen).await,
+            Verb::Reject(args) => args.run(globals, screen).await,
+            Verb::Pause(args) => args.run(globals, screen).await,
             Verb::Cancel(args) => args.run(globals, screen).await,
             Verb::Retry(args) => args.run(globals, screen).await,
             Verb::Skip(args) => args.run(globals, screen).await,
             Verb::Resolve(args) => args.run(globals, screen).await,
             Verb::Undo(args) => args.run(globals, screen).await,
+            Verb::Locks(args) => locks::run(args, globals, screen).await,
             Verb::Hosts(args) => hosts::run(args, globals, screen).await,
             Verb::Verify(args) => verify::run(args, globals, screen).await,
             Verb::Init(args) => init::run(args, screen),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use piton_core::ids::{AttemptId, HostName, JobId, Part, RunId};
 use piton_core::plan::{Plan, PlannedStep};
 use piton_core::run::{JobText, PutText, Run, TransferText};
-use piton_core::runbook::{Action, OnFailure, Repeat, Retry, RetryOn};
+use piton_core::runbook::{Action, Approve, OnFailure, OnTimeout, Repeat, Retry, RetryOn};
 use piton_core::time::show_duration;
 use piton_core::value::to_text;
 use serde_json::{Value, json};
@@ -15,6 +15,7 @@ use crate::cli::Globals;
 use crate::exit::{Code, Failure, count};
 use crate::planning::{self, Wanted};
 use crate::screen::{BOLD, CYAN, DIM, Out, Screen};
+use crate::tell::names as names_of;
 use crate::visible::visible_lines;
 
 /// Show what a run would do, on each host, and the way back
@@ -52,6 +53,9 @@ pub(crate) fn show(plan: &Plan, from: &str, screen: &Screen) -> Result<Code, Fai
         plan.max_parallel,
         policy(plan.on_failure)
     ))?;
+    if !plan.locks.is_empty() {
+        out.line(format_args!("locks   {}", names_of(&plan.locks)))?;
+    }
     if !plan.params.is_empty() {
         out.line("params")?;
         for (name, value) in &plan.params {
@@ -96,6 +100,13 @@ fn step(out: &mut Out, plan: &Plan, run: &Run, index: usize, planned: &PlannedSt
     if !words.is_empty() {
         out.line(format_args!("   and      {}", words.join("; ")))?;
     }
+    for task in run.graph().tasks_of(index).take(if step.locks.is_empty() { 0 } else { MAX_LOCKS }) {
+        let locks = match run.locks_of(task) {
+            Ok(locks) => names_of(&locks),
+            Err(_) => step.locks.iter().map(|lock| lock.name.source()).collect::<Vec<_>>().join(", "),
+        };
+        out.line(format_args!("   locks    {}: {locks}", run.graph().id(task)))?;
+    }
     for (name, value) in &step.env {
         out.line(format_args!("   env      {name}={}", value.source()))?;
     }
@@ -120,6 +131,7 @@ fn step(out: &mut Out, plan: &Plan, run: &Run, index: usize, planned: &PlannedSt
         }
         Action::WaitFor(span) => out.line(format_args!("   wait     {}", show_duration(*span)))?,
         Action::WaitUntil(_) => {}
+        Action::Approve(approve) => approval(out, approve)?,
     }
     if let Some(probe) = step.probe() {
         let label = if step.verify.is_some() { "verify" } else { "until" };
@@ -134,6 +146,23 @@ fn step(out: &mut Out, plan: &Plan, run: &Run, index: usize, planned: &PlannedSt
         scripts(out, run, index, Part::Undo, "undo")?;
     }
     Ok(())
+}
+
+/// How many tasks of a step are shown with their locks.
+const MAX_LOCKS: usize = 12;
+
+fn approval(out: &mut Out, approve: &Approve) -> Result<(), Failure> {
+    let prompt = visible_lines(approve.prompt.source().as_bytes());
+    out.line(format_args!("   approve  {}", prompt.replace('\n', "\n            ")))?;
+    let many = count(usize::try_from(approve.count).unwrap_or(usize::MAX), "approval");
+    let until = match (approve.timeout, approve.on_timeout) {
+        (None, _) => "as long as it takes".to_owned(),
+        (Some(time), OnTimeout::Fail) => format!("fails after {}", show_duration(time)),
+        (Some(time), OnTimeout::Approve) => {
+            format!("counts as approved after {} if nobody objects", show_duration(time))
+        }
+    };
+    out.line(format_args!("   needs    {many} by {}; {until}", approve.electorate()))
 }
 
 /// The script of one part, once for all hosts that get the same.
@@ -194,7 +223,8 @@ fn written(run: &Run, index: usize, part: Part) -> Option<JobText> {
             | Action::Get(_)
             | Action::Assert(_)
             | Action::WaitFor(_)
-            | Action::WaitUntil(_),
+            | Action::WaitUntil(_)
+            | Action::Approve(_),
         ) => None,
     }?;
     let (shell, script) = (script.shell.clone(), script.text.clone());
@@ -272,7 +302,7 @@ fn way_back(out: &mut Out, plan: &Plan) -> Result<(), Failure> {
     let main = plan.steps.iter().filter(|s| !s.finally);
     let acts = |s: &&PlannedStep| match s.step.action {
         Action::Run(_) | Action::Exec(_) | Action::Put(_) | Action::Get(_) => true,
-        Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) => false,
+        Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) | Action::Approve(_) => false,
     };
     let acting: Vec<&PlannedStep> = main.filter(acts).collect();
     let way: Vec<&str> = acting.iter().rev().filter(|s| s.step.undo.is_some()).map(|s| s.step.id.as_str()).collect();

@@ -4,16 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use piton_core::ids::TaskId;
 use piton_core::plan::TaskIndex;
-use piton_core::run::{Event, Phase, Recorded, Run, SkipCause, TaskState, Undo};
+use piton_core::run::{Event, Hold, Phase, Recorded, Run, SkipCause, TaskState, Undo};
 use serde_json::{Value, json};
 
 use crate::advice;
+use crate::asking;
 use crate::cli::Globals;
 use crate::exit::{Code, Failure};
+use crate::queue::Queue;
 use crate::screen::{BOLD, DIM, Screen};
 use crate::select;
 use crate::store::Store;
 use crate::tell::{Teller, task_of};
+use crate::times::Times;
 use crate::visible::visible;
 
 /// Tell why a task ran, waits, was skipped, failed, or is unknown
@@ -42,7 +45,8 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
     let summary = store.find(&args.run).await?;
     let run = piton_runner::load(store.journal.as_ref(), summary.id).await?;
     let task = select::task(&run, &args.task)?;
-    let chain = chain(&run, task);
+    let queue = Queue::read(&store).await?;
+    let chain = chain(&run, &queue, task);
     let events = events(&store, &run, &chain).await?;
 
     let mut out = screen.out();
@@ -97,30 +101,33 @@ struct Link {
 }
 
 /// The task, then what it waits for or was left out for, and so on to the beginning.
-fn chain(run: &Run, task: TaskIndex) -> Vec<Link> {
+fn chain(run: &Run, queue: &Queue, task: TaskIndex) -> Vec<Link> {
     let mut links = Vec::new();
     let mut seen = BTreeSet::new();
     let mut next = Some(task);
     while let Some(task) = next.filter(|&t| links.len() < DEPTH && seen.insert(t)) {
-        let (link, cause) = link(run, task);
+        let (link, cause) = link(run, queue, task);
         links.push(link);
         next = cause;
     }
     links
 }
 
-fn link(run: &Run, task: TaskIndex) -> (Link, Option<TaskIndex>) {
+fn link(run: &Run, queue: &Queue, task: TaskIndex) -> (Link, Option<TaskIndex>) {
     let state = &run.task(task).state;
     let before = run.graph().before(run.plan(), task);
     let mut notes = Vec::new();
     let mut cause = None;
     let because = match state {
         TaskState::Waiting => {
-            let (because, on) = waiting(run, task, &before);
+            let (because, on) = waiting(run, queue, task, &before);
             cause = on;
             because
         }
-        TaskState::Active(_) => "is running".to_owned(),
+        TaskState::Active(_) => match asking::line(run, task, &Times::here()) {
+            Some(line) => format!("waits for approval: {line}"),
+            None => "is running".to_owned(),
+        },
         TaskState::Pausing(_) => "failed and will be tried again".to_owned(),
         TaskState::Parked(why) => format!("waits for a decision: {why}"),
         TaskState::Succeeded(how) => format!("succeeded: it {how}"),
@@ -164,7 +171,7 @@ fn link(run: &Run, task: TaskIndex) -> (Link, Option<TaskIndex>) {
 }
 
 /// Why a task has not begun, and on account of which other one.
-fn waiting(run: &Run, task: TaskIndex, before: &[TaskIndex]) -> (String, Option<TaskIndex>) {
+fn waiting(run: &Run, queue: &Queue, task: TaskIndex, before: &[TaskIndex]) -> (String, Option<TaskIndex>) {
     if let Some(failed) = run.blamed(task) {
         return (format!("cannot start: {} failed, which it needs", run.graph().id(failed)), Some(failed));
     }
@@ -185,6 +192,15 @@ fn waiting(run: &Run, task: TaskIndex, before: &[TaskIndex]) -> (String, Option<
         let more = open.len().saturating_sub(NAMED);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         return (format!("waits for {}{more}", names.join(", ")), Some(first));
+    }
+    if let Hold::Asked(_) = run.task(task).hold {
+        return (format!("waits for locks: {}", queue.tells(run.id(), Some(run.graph().id(task)))), None);
+    }
+    if let Hold::Asked(_) = run.hold() {
+        return (format!("waits for the locks of the run: {}", queue.tells(run.id(), None)), None);
+    }
+    if let Some(pause) = run.paused() {
+        return (format!("does not start because {} paused the run", pause.by), None);
     }
     let finally = run.plan().steps[run.graph().step(task)].finally;
     let because = match run.phase() {
@@ -231,7 +247,11 @@ async fn events(store: &Store, run: &Run, chain: &[Link]) -> Result<BTreeMap<Tas
 fn said_about(word: &piton_core::run::Word) -> Option<&TaskId> {
     use piton_core::run::Word;
     match word {
-        Word::Retry { task, .. } | Word::Skip { task, .. } | Word::Resolve { task, .. } => Some(task),
-        Word::Cancel { .. } | Word::Undo { .. } => None,
+        Word::Retry { task, .. }
+        | Word::Skip { task, .. }
+        | Word::Resolve { task, .. }
+        | Word::Approve { task, .. }
+        | Word::Reject { task, .. } => Some(task),
+        Word::Cancel { .. } | Word::Undo { .. } | Word::Pause { .. } | Word::Resume { .. } => None,
     }
 }

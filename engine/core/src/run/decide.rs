@@ -105,6 +105,8 @@ impl Draft {
                 }
             }
             Input::TimerFired(timer) => self.fired(timer),
+            Input::LocksTaken(task) => self.granted(task.as_ref(), None),
+            Input::LocksRefused { task, why } => self.granted(task.as_ref(), Some(why)),
             Input::Said { id, by, word } => self.said(*id, by, word),
         }
     }

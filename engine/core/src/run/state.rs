@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet, Vector};
 
+use crate::digest::Digest;
 use crate::ids::{JobId, Part, RunId, TaskId};
 use crate::plan::{Plan, TaskGraph, TaskIndex};
 use crate::runbook::{Action, OnFailure, Step};
@@ -11,7 +12,9 @@ use crate::time::Timestamp;
 
 use super::cause::Outcome;
 use super::effect::{Change, Effect};
+use super::hold::Hold;
 use super::input::WordId;
+use super::pause::Pause;
 use super::task::{At, Probing, Task, TaskState, Undo};
 
 /// A run's state.
@@ -26,6 +29,8 @@ pub struct Run {
     pub(super) seq: u64,
     pub(super) phase: Phase,
     pub(super) by: Arc<str>,
+    /// The digest of the plan, as the run was created with it.
+    pub(super) digest: Digest,
     pub(super) created: Timestamp,
     pub(super) changed: Timestamp,
     pub(super) tasks: Vector<Task>,
@@ -37,6 +42,13 @@ pub struct Run {
     pub(super) ready: OrdSet<TaskIndex>,
     /// Tasks with an attempt going on, or a pause between two.
     pub(super) active: OrdSet<TaskIndex>,
+    /// Those of them that wait for an approval.
+    pub(super) asking: OrdSet<TaskIndex>,
+    /// Tasks that wait for nothing but locks.
+    pub(super) queueing: OrdSet<TaskIndex>,
+    /// The locks of the run as a whole.
+    pub(super) hold: Hold,
+    pub(super) paused: Option<Pause>,
     /// Tasks that wait for a person.
     pub(super) parked: OrdSet<TaskIndex>,
     /// Those of them that keep the rest from going on.
@@ -47,7 +59,7 @@ pub struct Run {
     pub(super) settled: [u32; 2],
     pub(super) failed: u32,
     pub(super) cancelled: bool,
-    /// Cancelled while in `finally`: that is left undone too.
+    /// Cancelled while in `finally`, or before the run had its locks: that is left undone too.
     pub(super) abandoned: bool,
     pub(super) undone: bool,
     /// The failed task that asks for undo, until undo starts.
@@ -90,10 +102,15 @@ impl Run {
             seq: 0,
             phase: Phase::New,
             by: "".into(),
+            digest: Digest([0; 32]),
             created: Timestamp::default(),
             changed: Timestamp::default(),
             blame: OrdMap::new(),
             active: OrdSet::new(),
+            asking: OrdSet::new(),
+            queueing: OrdSet::new(),
+            hold: Hold::No,
+            paused: None,
             parked: OrdSet::new(),
             holding: OrdSet::new(),
             begun: Vector::new(),
@@ -160,7 +177,15 @@ impl Run {
 
     /// Whether nothing can go on without a person.
     pub fn is_parked(&self) -> bool {
-        self.outcome().is_none() && self.active.is_empty() && !self.parked.is_empty() && self.wanted.is_empty()
+        let waits = self.paused.is_some()
+            || (self.active.len() == self.asking.len() && !(self.parked.is_empty() && self.asking.is_empty()));
+        self.outcome().is_none() && self.wanted.is_empty() && waits
+    }
+
+    /// Whether nothing can go on without a person, except that the time for their answer may come to its end.
+    pub fn waits_for_people(&self) -> bool {
+        let timers = self.asking.iter().filter(|&&t| self.step_of(t).time_limit().is_some()).count();
+        self.is_parked() || (self.outcome().is_none() && !self.asking.is_empty() && self.wanted.len() == timers)
     }
 
     /// A task's state.
@@ -237,6 +262,7 @@ impl Run {
             | At::Transfer
             | At::Wait(_)
             | At::Assert
+            | At::Approval(_)
             | At::Lost(_)
             | At::Over => None,
         }
@@ -254,6 +280,7 @@ pub(super) fn action_at(step: &Step, now: Timestamp) -> At {
         Action::Run(_) | Action::Exec(_) => At::Main,
         Action::Put(_) | Action::Get(_) => At::Transfer,
         Action::Assert(_) => At::Assert,
+        Action::Approve(_) => At::Approval(None),
         Action::WaitFor(_) => At::Wait(None),
         Action::WaitUntil(_) => At::Probe(Probing { since: now, next: None, by_hand: false }),
     }

@@ -72,7 +72,12 @@ impl Run {
             (Part::Main, Action::Exec(words)) => Some(self.exec_script(task, words)?),
             (
                 Part::Main,
-                Action::Put(_) | Action::Get(_) | Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_),
+                Action::Put(_)
+                | Action::Get(_)
+                | Action::Assert(_)
+                | Action::WaitFor(_)
+                | Action::WaitUntil(_)
+                | Action::Approve(_),
             ) => None,
         };
         let Script { text, shell } = script.ok_or_else(|| format!("step {} has no script for {job}", step.id))?;
@@ -99,9 +104,12 @@ impl Run {
                 to: self.render(task, "to", &get.to)?,
                 become_user,
             }),
-            Action::Run(_) | Action::Exec(_) | Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) => {
-                Err(format!("step {} moves no files", step.id))
-            }
+            Action::Run(_)
+            | Action::Exec(_)
+            | Action::Assert(_)
+            | Action::WaitFor(_)
+            | Action::WaitUntil(_)
+            | Action::Approve(_) => Err(format!("step {} moves no files", step.id)),
         }
     }
 
@@ -110,6 +118,7 @@ impl Run {
         match &self.step_of(task).action {
             Action::Put(_) | Action::Get(_) => self.transfer_text(task).map(drop),
             Action::Exec(words) => self.exec_script(task, words).map(drop),
+            Action::Approve(approve) => self.render(task, "prompt", &approve.prompt).map(drop),
             Action::Run(_) | Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) => Ok(()),
         }?;
         self.env(task).map(drop)
@@ -140,7 +149,7 @@ impl Run {
         that.is_true(&self.scope(task, that.steps())).map_err(|error| format!("`{}`: {error}", that.source()))
     }
 
-    fn render(&self, task: TaskIndex, field: &str, template: &Template) -> Result<String, String> {
+    pub(super) fn render(&self, task: TaskIndex, field: &str, template: &Template) -> Result<String, String> {
         if template.is_constant() {
             return template.render(&Scope::default()).map_err(|error| error.to_string());
         }

@@ -204,6 +204,8 @@ impl JobTask {
             | Input::Transferred { .. }
             | Input::TransferFailed { .. }
             | Input::TimerFired(_)
+            | Input::LocksTaken(_)
+            | Input::LocksRefused { .. }
             | Input::Said { .. } => Input::JobStopped { job, exit: None, printed: Printed::default() },
         }
     }

@@ -102,11 +102,17 @@ pub(crate) fn event(seq: u64) -> Recorded<Event> {
 }
 
 pub(crate) fn batch(seqs: std::ops::RangeInclusive<u64>) -> Batch {
-    Batch { events: seqs.map(event).collect(), status: RunStatus::Running, taken: Vec::new() }
+    Batch {
+        events: seqs.map(event).collect(),
+        status: RunStatus::Running,
+        taken: Vec::new(),
+        locks: Vec::new(),
+        waits: None,
+    }
 }
 
 pub(crate) fn no_events() -> Batch {
-    Batch { events: Vec::new(), status: RunStatus::Running, taken: Vec::new() }
+    Batch { events: Vec::new(), status: RunStatus::Running, taken: Vec::new(), locks: Vec::new(), waits: None }
 }
 
 pub(crate) fn with_status(mut batch: Batch, status: RunStatus) -> Batch {

@@ -18,21 +18,9 @@ const DEFAULT_SHELL: &str = "sh";
 const DEFAULT_EVERY: Duration = Duration::from_secs(2);
 
 /// Fields of steps that are designed, and not there yet. The first six are actions.
-const LATER: [&str; 12] = [
-    "transfer",
-    "hook",
-    "approve",
-    "reboot",
-    "call",
-    "notify",
-    "steps",
-    "for_each",
-    "batch",
-    "max_failures",
-    "locks",
-    "estimate",
-];
-const LATER_ACTIONS: usize = 7;
+const LATER: [&str; 10] =
+    ["transfer", "hook", "reboot", "call", "notify", "steps", "for_each", "batch", "max_failures", "estimate"];
+const LATER_ACTIONS: usize = 6;
 
 /// Modifiers that somebody gave, with the places of their keys.
 pub(super) struct Given(Vec<(&'static str, Span)>);
@@ -66,7 +54,7 @@ impl Drafter<'_, '_> {
         let shell = shell.unwrap_or_else(|| DEFAULT_SHELL.to_owned());
         let (actions, action) = self.read_action(&mut fields, &shell, &mut uses);
         let sees = match &action {
-            Some(Action::Assert(_) | Action::WaitFor(_)) => Sees::NoHost,
+            Some(Action::Assert(_) | Action::WaitFor(_) | Action::Approve(_)) => Sees::NoHost,
             Some(Action::Run(_) | Action::Exec(_) | Action::Put(_) | Action::Get(_) | Action::WaitUntil(_)) | None => {
                 Sees::Host
             }
@@ -87,6 +75,8 @@ impl Drafter<'_, '_> {
         let become_user = given.take(&mut fields, "become").and_then(|node| self.read_user(node));
         let env = given.take(&mut fields, "env").map(|node| self.read_env(node, sees, &mut uses)).unwrap_or_default();
         let outputs = given.take(&mut fields, "outputs").map(|node| self.read_outputs(node)).unwrap_or_default();
+        let locks =
+            given.take(&mut fields, "locks").map(|node| self.read_locks(node, sees, &mut uses)).unwrap_or_default();
         let on_failure =
             given.take(&mut fields, "on_failure").and_then(|node| self.reader.word(node, "on_failure", &ON_FAILURE));
         let point_of_no_return = self.read_flag(&mut fields, &mut given, "point_of_no_return");
@@ -128,6 +118,7 @@ impl Drafter<'_, '_> {
                 on_failure,
                 point_of_no_return,
                 no_log,
+                locks,
                 tags,
                 span: first_line,
             }),
@@ -148,7 +139,7 @@ impl Drafter<'_, '_> {
             [] => {
                 let name = id.map_or(String::new(), |id| format!(" `{id}`"));
                 let message = format!("the step{name} does nothing");
-                let hint = "give it one of `run`, `exec`, `put`, `get`, `assert`, `wait`";
+                let hint = "give it one of `run`, `exec`, `put`, `get`, `assert`, `wait`, `approve`";
                 self.reader.fault_with(FaultCode::Action, first_line, message, hint);
             }
             [_] => {}
@@ -173,14 +164,19 @@ impl Drafter<'_, '_> {
                 "outputs" => matches!(action, Action::Run(_) | Action::Exec(_)),
                 "env" | "no_log" => matches!(action, Action::Run(_) | Action::Exec(_)) || looks || scripts,
                 "shell" => matches!(action, Action::Run(_)) || looks || scripts,
-                // `needs`, `when`, `barrier`, `on_failure`, `point_of_no_return`: they are about any step.
+                // `needs`, `when`, `barrier`, `on_failure`, `point_of_no_return`, `locks`: they are about any step.
                 _ => true,
             };
             if !fits {
                 let what = match action {
                     Action::WaitFor(_) => "wait for",
                     Action::WaitUntil(_) => "wait until",
-                    Action::Run(_) | Action::Exec(_) | Action::Put(_) | Action::Get(_) | Action::Assert(_) => name,
+                    Action::Run(_)
+                    | Action::Exec(_)
+                    | Action::Put(_)
+                    | Action::Get(_)
+                    | Action::Assert(_)
+                    | Action::Approve(_) => name,
                 };
                 let message = format!("`{modifier}` does nothing on `{what}`");
                 self.reader.fault_with(FaultCode::Conflict, *place, message, "take it out");
