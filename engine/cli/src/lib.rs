@@ -12,6 +12,7 @@ mod faults;
 mod follow;
 mod foreground;
 mod inventory;
+mod moment;
 mod parts;
 mod planning;
 mod project;
@@ -23,6 +24,7 @@ mod tell;
 mod times;
 mod verb;
 mod visible;
+mod way_back;
 mod words;
 
 use std::process::ExitCode;

@@ -69,6 +69,14 @@ impl Teller {
                 self.created = Some(recorded.at);
                 (format!("{by} asked for {runbook}"), Tone::Detail)
             }
+            Event::TakenOver { from, tasks, .. } => {
+                let results = crate::exit::count(tasks.len(), "result");
+                (format!("{results} of run {from} taken over"), Tone::Act)
+            }
+            Event::PlanReplaced { by, why, plan, .. } => {
+                let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
+                (format!("{by} has the run go on with another plan{why}: {plan}"), Tone::Act)
+            }
             Event::EngineTook { engine, fence: 1 } => (format!("engine {engine} drives the run"), Tone::Detail),
             Event::EngineTook { engine, .. } => (format!("engine {engine} took the run over"), Tone::Plain),
             Event::TaskSkipped { why: SkipCause::ByHand, .. } => ("skipped by hand".to_owned(), Tone::Act),
@@ -222,6 +230,8 @@ pub(crate) fn task_of(event: &Event) -> Option<&TaskId> {
         | Event::JobLost { job, .. }
         | Event::JobStopped { job, .. } => Some(&job.attempt.task),
         Event::RunCreated { .. }
+        | Event::TakenOver { .. }
+        | Event::PlanReplaced { .. }
         | Event::EngineTook { .. }
         | Event::WordTaken { .. }
         | Event::RunPaused { .. }

@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
+#[path = "run/anew.rs"]
+mod anew;
+#[path = "run/back.rs"]
+mod back;
 #[path = "run/failure.rs"]
 mod failure;
 #[path = "run/locks.rs"]

@@ -7,8 +7,8 @@ use piton_core::digest::Digest;
 use piton_core::ids::{JobId, Part, RunId, TaskId};
 use piton_core::plan::Plan;
 use piton_core::run::{
-    BootId, Change, Effect, Event, Exit, Hold, Input, LossCause, Printed, Recorded, Refusal, Run, TimerKind, Word,
-    WordId,
+    BootId, Change, Effect, Event, Exit, Hold, Input, LossCause, Printed, Recorded, Refusal, Run, TakenTask, TimerKind,
+    Word, WordId,
 };
 use piton_core::time::Timestamp;
 
@@ -20,6 +20,7 @@ pub struct Machine {
     pub log: Vec<Recorded<Event>>,
     /// The time on the bench.
     pub now: Timestamp,
+    plan: Arc<Plan>,
     seen: BTreeSet<Effect>,
     tickets: BTreeSet<Option<TaskId>>,
     words: u64,
@@ -30,14 +31,9 @@ impl Machine {
     pub fn start(plan: Plan) -> Self {
         let plan = Arc::new(plan);
         let run = Run::new(RunId::from_parts(0, 7), plan.clone());
-        let mut machine = Self {
-            run,
-            log: Vec::new(),
-            now: Timestamp(1_000),
-            seen: BTreeSet::new(),
-            tickets: BTreeSet::new(),
-            words: 0,
-        };
+        let (seen, tickets, words) = (BTreeSet::new(), BTreeSet::new(), 0);
+        let (log, now) = (Vec::new(), Timestamp(1_000));
+        let mut machine = Self { run, log, now, plan: plan.clone(), seen, tickets, words };
         let created = Event::RunCreated {
             by: "tester@bench".into(),
             runbook: plan.runbook.clone(),
@@ -48,17 +44,47 @@ impl Machine {
         machine
     }
 
+    /// Creates a run that takes results of another one over, and lets it begin.
+    pub fn rerun(plan: Plan, from: &Run, tasks: Vec<TakenTask>) -> Self {
+        let plan = Arc::new(plan);
+        let run = Run::new(RunId::from_parts(0, 7), plan.clone());
+        let (seen, words) = (BTreeSet::new(), 0);
+        let mut machine = Self {
+            run,
+            log: Vec::new(),
+            now: Timestamp(1_000),
+            plan: plan.clone(),
+            seen,
+            tickets: BTreeSet::new(),
+            words,
+        };
+        let digest = Digest::of(plan.to_json().as_bytes());
+        let by = "tester@bench".into();
+        machine.take(Event::RunCreated { by, runbook: plan.runbook.clone(), plan: digest });
+        let (seq, head) = (from.seq(), Digest::of(b"head"));
+        machine.take(Event::TakenOver { from: from.id(), plan: digest, seq, head, tasks });
+        machine.tell(Input::Took { engine: "bench".into(), fence: 1 });
+        machine
+    }
+
+    /// The run is to go on with another plan.
+    pub fn replan(&mut self, plan: &Plan) -> Vec<Event> {
+        let (by, why) = ("tester@bench".into(), "corrected".into());
+        self.tell(Input::Replanned { by, why, text: plan.to_json() })
+    }
+
     /// Goes on from a log, as an engine does that finds it.
     ///
     /// # Panics
     /// If the log cannot be replayed.
     pub fn from_log(plan: Plan, log: Vec<Recorded<Event>>) -> Self {
-        let run = Run::replay(RunId::from_parts(0, 7), Arc::new(plan), &log).expect("the log can be replayed");
+        let plan = Arc::new(plan);
+        let run = Run::replay(RunId::from_parts(0, 7), plan.clone(), &log).expect("the log can be replayed");
         let seen = run.wanted().cloned().collect();
         let word = |e: &Recorded<Event>| if let Event::WordTaken { id, .. } = &e.event { Some(id.0) } else { None };
         let words = log.iter().filter_map(word).max().unwrap_or(0);
         let now = log.last().map_or(Timestamp(1_000), |e| e.at);
-        let mut machine = Self { run, log, now, seen, tickets: BTreeSet::new(), words };
+        let mut machine = Self { run, log, now, plan, seen, tickets: BTreeSet::new(), words };
         machine.tickets = machine.tickets_wanted();
         machine.tell(Input::Took { engine: "bench".into(), fence: 2 });
         machine
@@ -217,7 +243,7 @@ impl Machine {
     /// # Panics
     /// If the rebuilt run differs from the one that lived.
     pub fn crash(&mut self) {
-        let rebuilt = Run::replay(self.run.id(), self.run.plan().clone(), &self.log).expect("the log can be replayed");
+        let rebuilt = Run::replay(self.run.id(), self.plan.clone(), &self.log).expect("the log can be replayed");
         assert_eq!(format!("{rebuilt:?}"), format!("{:?}", self.run), "replay gives another state");
         self.run = rebuilt;
         self.tell(Input::Took { engine: "bench".into(), fence: 2 });
@@ -276,8 +302,14 @@ pub fn check_order(plan: &Plan, log: &[Recorded<Event>]) {
                 assert!(tried, "{task} is undone although it never began");
             }
             Event::LocksTaken { task } => assert!(held.insert(task.clone()), "{task:?} took its locks twice"),
+            Event::TakenOver { tasks, .. } => {
+                for taken in tasks {
+                    assert!(over.insert(taken.task.clone()), "{} is taken over twice", taken.task);
+                }
+            }
             Event::RunCreated { .. }
             | Event::EngineTook { .. }
+            | Event::PlanReplaced { .. }
             | Event::TaskUnstartable { .. }
             | Event::JobStarted { .. }
             | Event::JobLost { .. }

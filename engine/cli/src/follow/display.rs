@@ -218,6 +218,8 @@ impl Manner for Display {
             | Event::JobLost { .. }
             | Event::JobStopped { .. }
             | Event::RunCreated { .. }
+            | Event::TakenOver { .. }
+            | Event::PlanReplaced { .. }
             | Event::EngineTook { .. }
             | Event::WordTaken { .. }
             | Event::Voted { .. }

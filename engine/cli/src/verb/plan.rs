@@ -26,11 +26,29 @@ use crate::visible::visible_lines;
 pub(crate) struct Args {
     #[command(flatten)]
     wanted: Wanted,
+    /// Show the way back instead: the order, the scripts, what is left as it is
+    #[arg(long)]
+    undo: bool,
 }
 
 pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Result<Code, Failure> {
     let planned = planning::plan(globals, &args.wanted).await?;
+    if args.undo {
+        return way_back(planned.plan, screen);
+    }
     show(&planned.plan, planned.source.name.as_ref(), screen)
+}
+
+fn way_back(plan: Plan, screen: &Screen) -> Result<Code, Failure> {
+    let run = Run::new(RunId::from_parts(0, 0), Arc::new(plan));
+    let mut out = screen.out();
+    if screen.json {
+        out.json(&crate::way_back::plan_json(&run))?;
+    } else {
+        crate::way_back::of_plan(&run, &mut out)?;
+    }
+    out.flush()?;
+    Ok(Code::Succeeded)
 }
 
 /// Shows a plan.
@@ -72,7 +90,7 @@ pub(crate) fn show(plan: &Plan, from: &str, screen: &Screen) -> Result<Code, Fai
         step(&mut out, plan, &run, index, planned)?;
     }
     out.line("")?;
-    way_back(&mut out, plan)?;
+    summary(&mut out, plan)?;
     out.flush()?;
     Ok(Code::Succeeded)
 }
@@ -298,7 +316,7 @@ fn policy(policy: OnFailure) -> &'static str {
 }
 
 /// What an undo would do, in its order.
-fn way_back(out: &mut Out, plan: &Plan) -> Result<(), Failure> {
+fn summary(out: &mut Out, plan: &Plan) -> Result<(), Failure> {
     let main = plan.steps.iter().filter(|s| !s.finally);
     let acts = |s: &&PlannedStep| match s.step.action {
         Action::Run(_) | Action::Exec(_) | Action::Put(_) | Action::Get(_) => true,

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use piton_core::ids::RunId;
-use piton_core::plan::Plan;
 use piton_core::run::{WaitKind, Word};
 use piton_runner::clock::{Clock, SystemClock};
 use piton_runner::journal::{Filter, JournalError, RunStatus, RunSummary};
@@ -63,9 +62,8 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
     } else if args.why.is_some() {
         return Err(Failure::usage(format!("run {id} is not paused: there is no pause to end, nor a reason to give")));
     }
-    let json = store.journal.plan(id).await?;
-    let plan = Plan::from_json(&json).map_err(|detail| DriveError::Plan { run: id, detail })?;
-    let foreground = Foreground::new(&store, screen, id, &plan);
+    let run = piton_runner::load(store.journal.as_ref(), id).await?;
+    let foreground = Foreground::new(&store, screen, id, run.plan());
     let owner = parts::owner()?;
     let begun = tokio::time::Instant::now();
     let mut told = false;

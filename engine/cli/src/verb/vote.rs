@@ -99,7 +99,7 @@ impl Vote {
             None => shown.map_or(Digest([0; 32]), |(_, facts)| facts),
         };
         let groups = groups(&parts::person());
-        words::say(&store, screen, &summary, word(task, facts, groups), !self.no_wait).await
+        words::say(&store, screen, &summary, vec![word(task, facts, groups)], !self.no_wait).await
     }
 }
 

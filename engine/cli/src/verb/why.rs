@@ -11,6 +11,7 @@ use crate::advice;
 use crate::asking;
 use crate::cli::Globals;
 use crate::exit::{Code, Failure};
+use crate::moment;
 use crate::queue::Queue;
 use crate::screen::{BOLD, DIM, Screen};
 use crate::select;
@@ -29,6 +30,9 @@ pub(crate) struct Args {
     run: String,
     /// The task, or a step with one task
     task: String,
+    /// As it was after the event with this number, or at this time: 10m (ago), 10:02, 2026-11-21T10:02:11Z
+    #[arg(long, value_name = "MOMENT")]
+    at: Option<String>,
 }
 
 /// How many events are read at a time.
@@ -43,7 +47,7 @@ const NAMED: usize = 6;
 pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Result<Code, Failure> {
     let store = Store::here(globals)?;
     let summary = store.find(&args.run).await?;
-    let run = piton_runner::load(store.journal.as_ref(), summary.id).await?;
+    let run = moment::load(&store, summary.id, args.at.as_deref()).await?;
     let task = select::task(&run, &args.task)?;
     let queue = Queue::read(&store).await?;
     let chain = chain(&run, &queue, task);
@@ -83,7 +87,7 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
             out.line(format_args!("  {}", out.paint(DIM, visible(note.as_bytes()))))?;
         }
     }
-    if matches!(run.task(task).state, TaskState::Parked(_)) || matches!(run.task(task).undo, Undo::Parked(..)) {
+    if args.at.is_none() && run.parked().any(|parked| parked == task) {
         out.line("")?;
         for line in advice::choice_lines(&run, task, &store, out.color) {
             out.line(line)?;
@@ -130,7 +134,10 @@ fn link(run: &Run, queue: &Queue, task: TaskIndex) -> (Link, Option<TaskIndex>) 
         },
         TaskState::Pausing(_) => "failed and will be tried again".to_owned(),
         TaskState::Parked(why) => format!("waits for a decision: {why}"),
-        TaskState::Succeeded(how) => format!("succeeded: it {how}"),
+        TaskState::Succeeded(how) => match run.task(task).taken {
+            Some(from) => format!("was done by run {from} (it {how}), and this run took its result over"),
+            None => format!("succeeded: it {how}"),
+        },
         TaskState::Failed(why) => format!("failed: {why}"),
         TaskState::Skipped(why) => {
             if let SkipCause::NeedFailed(needed) = why {
@@ -146,6 +153,7 @@ fn link(run: &Run, queue: &Queue, task: TaskIndex) -> (Link, Option<TaskIndex>) 
         }
     };
     let began = match state {
+        _taken if run.task(task).taken.is_some() => false,
         TaskState::Waiting | TaskState::Skipped(_) => false,
         TaskState::Active(_)
         | TaskState::Pausing(_)
@@ -230,7 +238,7 @@ async fn events(store: &Store, run: &Run, chain: &[Link]) -> Result<BTreeMap<Tas
     loop {
         let page = store.journal.read(run.id(), next, PAGE).await?;
         let full = page.len() == PAGE;
-        for recorded in page {
+        for recorded in page.into_iter().take_while(|recorded| recorded.seq <= run.seq()) {
             next = recorded.seq + 1;
             let said = if let Event::WordTaken { word, .. } = &recorded.event { said_about(word) } else { None };
             let about = said.or_else(|| task_of(&recorded.event));
@@ -238,7 +246,7 @@ async fn events(store: &Store, run: &Run, chain: &[Link]) -> Result<BTreeMap<Tas
                 found.entry(task).or_default().push(recorded);
             }
         }
-        if !full {
+        if !full || next > run.seq() {
             return Ok(found);
         }
     }

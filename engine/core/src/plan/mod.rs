@@ -1,10 +1,13 @@
 //! The plan: runbook, parameters and inventory made into an immutable graph of tasks.
 
 mod build;
+mod diff;
 mod graph;
+mod order;
 
 pub use build::Surroundings;
 pub(crate) use build::param_scope;
+pub use diff::{FieldChange, PlanDiff, StepChange};
 pub use graph::{TaskGraph, TaskIndex};
 
 use std::collections::BTreeMap;

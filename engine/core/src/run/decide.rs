@@ -104,6 +104,7 @@ impl Draft {
                     self.fail(task, cause);
                 }
             }
+            Input::Replanned { by, why, text } => self.replanned(by, why, text),
             Input::TimerFired(timer) => self.fired(timer),
             Input::LocksTaken(task) => self.granted(task.as_ref(), None),
             Input::LocksRefused { task, why } => self.granted(task.as_ref(), Some(why)),

@@ -88,6 +88,15 @@ pub enum Input {
         /// Who waits for whom.
         why: String,
     },
+    /// The run is to go on with a corrected plan.
+    Replanned {
+        /// Who wants it.
+        by: String,
+        /// The reason given.
+        why: String,
+        /// The plan as [`crate::plan::Plan::to_json`] gives it.
+        text: String,
+    },
     /// Somebody said something.
     Said {
         /// Its number in the inbox.

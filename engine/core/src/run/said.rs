@@ -2,7 +2,6 @@
 
 use crate::ids::TaskId;
 use crate::plan::TaskIndex;
-use crate::runbook::Action;
 
 use super::approval::Vote;
 use super::cause::{SkipCause, SuccessCause};
@@ -46,7 +45,7 @@ impl Draft {
             }
             Word::Cancel { .. } if self.run.abandoned => Err("the run is being cancelled already".to_owned()),
             Word::Cancel { .. } => Ok(vec![Event::CancelStarted]),
-            Word::Undo { .. } => self.undo(),
+            Word::Undo { .. } => self.run.may_undo().map(|()| vec![Event::UndoStarted { because: None }]),
             Word::Pause { .. } if self.run.paused.is_some() => Err("the run is paused already".to_owned()),
             Word::Pause { why } => Ok(vec![Event::RunPaused { by: by.to_owned(), why: why.clone() }]),
             Word::Resume { .. } if self.run.paused.is_none() => Err("the run is not paused".to_owned()),
@@ -66,14 +65,14 @@ impl Draft {
             },
             Word::Skip { task, .. } => match self.parked(task)? {
                 (_, Undo::Parked(..)) => Ok(vec![Event::UndoSkipped { task: task.clone() }]),
-                (index, _) if self.is_approval(index) => Err(no_way_round(task, "skipped")),
+                (index, _) if self.run.is_approval(index) => Err(no_way_round(task, "skipped")),
                 (_, Undo::Not | Undo::Active { .. } | Undo::Over(_) | Undo::Done | Undo::Left) => {
                     Ok(vec![Event::TaskSkipped { task: task.clone(), why: SkipCause::ByHand }])
                 }
             },
             Word::Resolve { task, outputs, .. } => match self.parked(task)? {
                 (_, Undo::Parked(..)) => Ok(vec![Event::TaskUndone { task: task.clone() }]),
-                (index, _) if self.is_approval(index) => Err(no_way_round(task, "resolved")),
+                (index, _) if self.run.is_approval(index) => Err(no_way_round(task, "resolved")),
                 (index, _) if self.run.paused.is_some() && self.run.step_of(index).verify.is_some() => {
                     Err(PAUSED.to_owned())
                 }
@@ -82,23 +81,6 @@ impl Draft {
                 }
             },
         }
-    }
-
-    fn undo(&self) -> Result<Vec<Event>, String> {
-        match self.run.phase {
-            Phase::Undoing => Err("the run is being undone already".to_owned()),
-            Phase::Finally => Err("the run is in its `finally` steps; there is nothing left to undo".to_owned()),
-            Phase::New | Phase::Main if self.run.cancelled => Err("the run is being cancelled".to_owned()),
-            Phase::New | Phase::Main if !self.run.has_its_locks() => {
-                Err("nothing was done yet: the run waits for its locks".to_owned())
-            }
-            Phase::New | Phase::Main => Ok(vec![Event::UndoStarted { because: None }]),
-            Phase::Ended(outcome) => Err(format!("the run is over: it {outcome}")),
-        }
-    }
-
-    fn is_approval(&self, index: TaskIndex) -> bool {
-        matches!(self.run.step_of(index).action, Action::Approve(_))
     }
 
     /// The task of this name, or which ones there are.
@@ -118,9 +100,27 @@ impl Draft {
             return Err("the run is being cancelled".to_owned());
         }
         if !self.run.parked.contains(&index) {
-            return Err(format!("{task} does not wait for a decision: it is {}", self.run.task(index).state));
+            let state = &self.run.task(index).state;
+            return Err(format!("{task} does not wait for a decision: it is {state}; {}", self.instead(state)));
         }
         Ok((index, self.run.task(index).undo.clone()))
+    }
+
+    /// What a person can do about a task that waits for no decision.
+    fn instead(&self, state: &TaskState) -> &'static str {
+        match (state, self.run.phase) {
+            (_, Phase::Undoing) => "the run is being undone, `cancel` stops that",
+            (TaskState::Waiting, _) => "its turn has not come, `why` tells what it waits for",
+            (TaskState::Active(_) | TaskState::Pausing(_), _) => {
+                "`cancel` stops the run, `undo` also takes back what was done"
+            }
+            (TaskState::Succeeded(_), _) => {
+                "`undo` takes back what was done; when the run is over, `rerun --from` does it again"
+            }
+            (TaskState::Parked(_) | TaskState::Skipped(_) | TaskState::Failed(_), _) => {
+                "when the run is over, `rerun` does it again in a new run"
+            }
+        }
     }
 }
 

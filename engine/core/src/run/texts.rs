@@ -1,7 +1,7 @@
 //! What a task's texts amount to: conditions, environment, scripts, paths. Pure functions of the state.
 
 use crate::expr::{Expr, Scope, Template};
-use crate::ids::{JobId, Part, StepId};
+use crate::ids::{JobId, ParamName, Part, StepId};
 use crate::plan::{TaskIndex, param_scope};
 use crate::runbook::{Action, PutSource, Script};
 use crate::value::{Map, Value, to_text};
@@ -81,7 +81,7 @@ impl Run {
             ) => None,
         };
         let Script { text, shell } = script.ok_or_else(|| format!("step {} has no script for {job}", step.id))?;
-        Ok(JobText { shell, script: text, env: self.env(task)?, become_user: step.become_user.clone() })
+        Ok(JobText { shell, script: text, env: self.env(task, job.part)?, become_user: step.become_user.clone() })
     }
 
     /// What the attempt's transfer is to move, or why that cannot be told.
@@ -121,7 +121,7 @@ impl Run {
             Action::Approve(approve) => self.render(task, "prompt", &approve.prompt).map(drop),
             Action::Run(_) | Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) => Ok(()),
         }?;
-        self.env(task).map(drop)
+        self.env(task, Part::Main).map(drop)
     }
 
     pub(super) fn is_wanted_by_when(&self, task: TaskIndex) -> Result<bool, String> {
@@ -165,9 +165,19 @@ impl Run {
         if path.starts_with('/') { Ok(path) } else { Err(format!("`{field}`: `{path}` is not an absolute path")) }
     }
 
-    fn env(&self, task: TaskIndex) -> Result<Vec<(String, String)>, String> {
+    /// Parameters, then what the step itself put out (where it is taken back), then what `env` names: the later one of
+    /// the same name counts.
+    fn env(&self, task: TaskIndex, part: Part) -> Result<Vec<(String, String)>, String> {
         let params = self.plan.params.iter().filter(|(_, value)| !value.is_null());
         let mut env: Vec<(String, String)> = params.map(|(n, v)| (n.as_str().to_owned(), to_text(v))).collect();
+        if part == Part::Undo {
+            // A JSON object may have keys that are no names, and texts that no environment can hold.
+            let named = self.task(task).outputs.iter().filter(|(name, _)| ParamName::new(name).is_ok());
+            for (name, value) in named.map(|(n, v)| (n, to_text(v))).filter(|(_, text)| !text.contains('\0')) {
+                env.retain(|(known, _)| known != name);
+                env.push((name.clone(), value));
+            }
+        }
         for (name, template) in &self.step_of(task).env {
             let value = self.render(task, &format!("env.{name}"), template)?;
             env.retain(|(n, _)| n != name.as_str());

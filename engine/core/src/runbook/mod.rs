@@ -50,7 +50,8 @@ pub struct LockWanted {
     pub name: Template,
     /// How many may hold it at once; see [`crate::lock::Lock::most`].
     pub most: u32,
-    /// Where it was written.
+    /// Where it was written; nothing that a plan keeps.
+    #[serde(skip)]
     pub span: Span,
 }
 

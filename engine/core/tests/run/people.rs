@@ -273,3 +273,61 @@ fn a_failure_in_a_pause_takes_nothing_back_before_the_run_is_resumed() {
     let said = refusal(&m.say(Word::Retry { task: task("a[local]"), why: String::new() }));
     assert_eq!(said.as_deref(), Some("the run is paused: nothing new begins before `piton resume`"));
 }
+
+#[test]
+fn an_approval_holds_for_its_plan_and_its_run_alone() {
+    let yaml = |script: &str, title: &str| {
+        format!(
+            "runbook: x\ntitle: {title}\nsteps:\n  - {{ id: gate, approve: go on? }}\n  - {{ id: a, run: {script} }}\n  - {{ id: b, run: b }}\n"
+        )
+    };
+    let old = plan(&yaml("a", "one"));
+    let mut m = Machine::start(old.clone());
+    let corrected = plan(&yaml("other", "one"));
+    let obstacles = |m: &Machine, new| m.run.onto(new).obstacles.into_iter().map(|o| o.why).collect::<Vec<_>>();
+    let why = ["gate was approved for the plan as it is"];
+    assert_eq!(obstacles(&m, &corrected), why, "people look at the plan as it is");
+    let facts = m.run.asking(0).unwrap().1.facts;
+    assert_eq!(refusal(&m.say_as("ann@desk", word(true, facts, &[]))), None);
+    m.exit("a[local]", 1);
+    assert_eq!(obstacles(&m, &corrected), why);
+    assert!(m.replan(&corrected).is_empty());
+    assert_eq!(obstacles(&m, &plan(&yaml("a", "two"))), [""; 0], "another title is the same plan to them");
+
+    // A rerun asks again, and what had been done behind the approval stands.
+    m.say(Word::Resolve { task: task("a[local]"), why: "by hand".into(), outputs: Default::default() });
+    m.exit("b[local]", 1);
+    let taken = m.run.results(|_| false);
+    assert_eq!(taken.iter().map(|t| t.task.to_string()).collect::<Vec<_>>(), ["a[local]"]);
+    let mut next = Machine::rerun(old, &m.run, taken);
+    assert_eq!(next.states(), ["gate asking", "a[local] succeeded", "b[local] waiting"]);
+    next.crash();
+    let facts = next.run.asking(0).unwrap().1.facts;
+    assert_eq!(refusal(&next.say_as("ann@desk", word(true, facts, &[]))), None);
+    assert_eq!(next.states(), ["gate succeeded", "a[local] succeeded", "b[local] running"]);
+    next.exit("b[local]", 0);
+    assert_eq!(next.run.outcome(), Some(Outcome::Succeeded));
+}
+
+#[test]
+fn a_pause_and_locks_outlast_a_corrected_plan() {
+    let yaml = |script: &str, lock: &str| {
+        format!(
+            "runbook: x\nlocks: [vm/a]\nsteps:\n  - {{ id: a, run: {script}, locks: one }}\n  - {{ id: b, needs: [], run: b, locks: {lock} }}\n"
+        )
+    };
+    let mut m = Machine::start(plan(&yaml("a", "two")));
+    m.grant(None);
+    m.grant(Some(task("a[local]")));
+    m.say(Word::Pause { why: String::new() });
+    m.exit("a[local]", 1);
+    assert_eq!(m.wanted(), ["hold b[local]"]);
+    let other = plan(&yaml("a", "two").replace("vm/a", "vm/b"));
+    assert_eq!(m.run.onto(&other).obstacles[0].why, "it wants other locks for the run as a whole");
+    assert!(!m.replan(&plan(&yaml("corrected", "three"))).is_empty());
+    assert!(m.run.paused().is_some());
+    m.crash();
+    m.say(Word::Resume { why: String::new() });
+    m.say(Word::Retry { task: task("a[local]"), why: String::new() });
+    assert_eq!(m.wanted(), ["carry a[local]#2.main1", "hold b[local]"], "a has its locks still, b asks for others");
+}

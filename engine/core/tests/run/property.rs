@@ -8,7 +8,7 @@ use piton_testkit::plans::{any_runbook, plan};
 use proptest::prelude::*;
 
 #[derive(Debug, Clone)]
-enum Happening {
+pub(super) enum Happening {
     Exit(u8),
     Began,
     Lost,
@@ -21,7 +21,7 @@ enum Happening {
     Vote(u8),
 }
 
-fn any_happening() -> impl Strategy<Value = (Happening, prop::sample::Index)> {
+pub(super) fn any_happening() -> impl Strategy<Value = (Happening, prop::sample::Index)> {
     let what = prop_oneof![
         12 => Just(Happening::Exit(0)),
         4 => (1..4u8).prop_map(Happening::Exit),
@@ -42,7 +42,7 @@ fn pick<'a, T>(from: &'a [T], which: &prop::sample::Index) -> Option<&'a T> {
     if from.is_empty() { None } else { Some(which.get(from)) }
 }
 
-fn happen(m: &mut Machine, what: &Happening, which: &prop::sample::Index) {
+pub(super) fn happen(m: &mut Machine, what: &Happening, which: &prop::sample::Index) {
     let jobs: Vec<(TaskId, bool)> = m
         .run
         .wanted()
@@ -122,7 +122,7 @@ fn vote(m: &mut Machine, index: u32, who: u8) {
 }
 
 /// Lets everything that is still open come to its end, with a person who skips what is parked.
-fn finish(m: &mut Machine) {
+pub(super) fn finish(m: &mut Machine) {
     for _ in 0..2_000 {
         if m.run.outcome().is_some() {
             return;
@@ -154,7 +154,13 @@ fn finish(m: &mut Machine) {
             match &m.run.step_of(index).action {
                 // An approval cannot be skipped.
                 Action::Approve(_) => m.say(Word::Retry { task, why }),
-                _ => m.say(Word::Skip { task, why }),
+                Action::Run(_)
+                | Action::Exec(_)
+                | Action::Put(_)
+                | Action::Get(_)
+                | Action::Assert(_)
+                | Action::WaitFor(_)
+                | Action::WaitUntil(_) => m.say(Word::Skip { task, why }),
             };
         } else if let Some(effect) = effect {
             match effect {

@@ -206,6 +206,7 @@ impl JobTask {
             | Input::TimerFired(_)
             | Input::LocksTaken(_)
             | Input::LocksRefused { .. }
+            | Input::Replanned { .. }
             | Input::Said { .. } => Input::JobStopped { job, exit: None, printed: Printed::default() },
         }
     }

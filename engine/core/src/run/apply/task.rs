@@ -123,7 +123,7 @@ impl Run {
     }
 
     /// A task has come to its end: whoever waits for it alone may go on, or knows that it never will.
-    fn settled(&mut self, index: TaskIndex, blame: Option<TaskIndex>) {
+    pub(in crate::run) fn settled(&mut self, index: TaskIndex, blame: Option<TaskIndex>) {
         self.settled[usize::from(self.is_finally(index))] += 1;
         let mut open = vec![index];
         while let Some(node) = open.pop() {
@@ -135,10 +135,13 @@ impl Run {
                 let unmet = self.unmet[after as usize].saturating_sub(1);
                 self.unmet.set(after as usize, unmet);
                 if unmet == 0 {
-                    if after < self.graph.len() {
-                        self.ready.insert(after);
-                    } else {
+                    if after >= self.graph.len() {
                         open.push(after);
+                    } else if self.stands_when_met(after) {
+                        self.settled[usize::from(self.is_finally(after))] += 1;
+                        open.push(after);
+                    } else if self.task(after).state == TaskState::Waiting {
+                        self.ready.insert(after);
                     }
                 }
             }

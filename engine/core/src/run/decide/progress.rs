@@ -68,12 +68,14 @@ impl Draft {
     }
 
     pub(in crate::run) fn go_on_main(&mut self) {
-        let locked = self.run.has_its_locks();
-        if !locked && !self.run.cancelled && self.run.hold == Hold::No {
-            return self.push(Event::LocksAsked { task: None, locks: self.run.plan.locks.clone() });
+        if !self.run.has_its_locks() && !self.run.cancelled {
+            if self.run.hold == Hold::No {
+                self.push(Event::LocksAsked { task: None, locks: self.run.plan.locks.clone() });
+            }
+            return;
         }
         let stop = self.run.cancelled || self.run.undo_asked.is_some() || !self.run.holding.is_empty();
-        if !stop && locked {
+        if !stop {
             self.start_ready(0..self.run.graph.main());
         }
         if !self.run.active.is_empty() {
@@ -205,8 +207,7 @@ impl Run {
     /// Whether there is something to take back, and a way to.
     pub fn can_undo(&self, index: TaskIndex) -> bool {
         let task = self.task(index);
-        let skipped = matches!(task.state, TaskState::Skipped(_));
-        task.began.is_some() && !skipped && task.undo == Undo::Not && self.step_of(index).undo.is_some()
+        task.began.is_some() && task.undo == Undo::Not && self.step_of(index).undo.is_some()
     }
 
     fn verdict(&self) -> Outcome {
