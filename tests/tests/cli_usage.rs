@@ -40,12 +40,16 @@ fn the_help_as_a_whole() {
       logs         Show what a run's jobs printed
       why          Tell why a task ran, waits, was skipped, failed, or is unknown
       graph        Draw the steps of a runbook, or of a run with where they stand
-      resume       Drive a run that nobody drives, from where it is
+      resume       Drive a run that nobody drives, or that is paused, from where it is
+      approve      Say yes to what a run asks
+      reject       Say no to what a run asks: the step fails
+      pause        Begin nothing new in a run; what runs goes on
       cancel       Stop a run; the steps under `finally` still run
-      retry        Try parked tasks again
-      skip         Go on as if parked tasks were not there
-      resolve      Say that parked tasks were done by hand; their `verify` must pass
+      retry        Try a parked task again
+      skip         Go on as if a parked task were not there
+      resolve      Say that a parked task was done by hand; its `verify` must pass
       undo         Take back what a run did, in reverse order
+      locks        Show who holds which lock, and who waits, in the order in which they will have it
       hosts        List hosts, see whether they answer, and what they are
       verify       Prove that nothing in the journal of a run was changed
       init         Make a small project that works at once
@@ -356,6 +360,10 @@ fn the_help_of_verbs_that_act() {
     Options:
           --detach
               Let the run go on in the background from the start
+
+          --no-wait
+              Do not wait for people: end, with exit code 5, as soon as only they can move the run on.
+              It goes on in the background when they have
 
           --dry-run
               Only show the plan, as `piton plan` does

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, watch};
 use crate::clock::Clock;
 use crate::executor::Executor;
 use crate::journal::{Batch, Journal, JournalError, Lease, LockChange, NewRun, RunStatus};
+use crate::mail::{deliver, unread};
 use crate::observer::{Notice, Observer};
 use crate::output::OutputSink;
 use crate::transport::Transport;
@@ -97,6 +98,8 @@ pub struct Driver {
     ports: Ports,
     lease: Lease,
     run: Run,
+    /// What changed in what the run wants, and the executor was not told yet.
+    changes: Vec<Change>,
     executor: Executor,
     news: mpsc::UnboundedReceiver<Input>,
     sender: mpsc::UnboundedSender<Input>,
@@ -213,7 +216,7 @@ impl Driver {
         let (sender, news) = mpsc::unbounded_channel();
         let (rings, rang) = watch::channel(0);
         let executor = Executor::new(ports.clone(), sender.clone(), rang);
-        Self { ports, lease, run, executor, news, sender, rings, stay: Stay::default() }
+        Self { ports, lease, run, changes: Vec::new(), executor, news, sender, rings, stay: Stay::default() }
     }
 
     /// Has the driver stay with a run that waits for people as long as this.
@@ -311,7 +314,7 @@ impl Driver {
     /// Decides what follows from the news, makes it durable, and only then lets anything begin.
     async fn turn(&mut self, inputs: Vec<Input>) -> Result<(), DriveError> {
         if self.settle(&inputs).await? {
-            let changes = self.run.take_changes();
+            let changes = std::mem::take(&mut self.changes);
             self.executor.reconcile(&self.run, changes);
         }
         Ok(())
@@ -342,6 +345,7 @@ impl Driver {
         let batch = Batch { events, status: status(&next), taken, locks, waits: next.waits() };
         self.append(&batch).await?;
         self.run = next;
+        self.changes.extend(changes);
         for event in &batch.events {
             self.ports.observer.event(&self.run, event);
         }
@@ -388,30 +392,5 @@ fn status(run: &Run) -> RunStatus {
         Some(outcome) => RunStatus::Ended(outcome),
         None if run.is_parked() => RunStatus::Parked,
         None => RunStatus::Running,
-    }
-}
-
-async fn unread(journal: &dyn Journal, run: RunId, after: WordId) -> Result<Vec<Input>, JournalError> {
-    let letters = journal.inbox(run).await?;
-    let new = letters.into_iter().filter(|l| l.id > after);
-    Ok(new.map(|l| Input::Said { id: l.id, by: l.by, word: l.word }).collect())
-}
-
-/// Brings what people say to the driver, each word once, and rings where locks may have been given.
-async fn deliver(journal: Arc<dyn Journal>, run: RunId, to: mpsc::UnboundedSender<Input>, rings: watch::Sender<u64>) {
-    let mut last = WordId(0);
-    loop {
-        journal.letters().await;
-        rings.send_modify(|count| *count = count.wrapping_add(1));
-        // A journal that cannot be read now can be asked again at the next call.
-        let Ok(letters) = unread(journal.as_ref(), run, last).await else { continue };
-        for letter in letters {
-            if let Input::Said { id, .. } = &letter {
-                last = *id;
-            }
-            if to.send(letter).is_err() {
-                return;
-            }
-        }
     }
 }

@@ -5,6 +5,7 @@ pub mod clock;
 mod driver;
 mod executor;
 pub mod journal;
+mod mail;
 pub mod observer;
 pub mod output;
 pub mod transport;
