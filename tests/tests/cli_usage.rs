@@ -40,10 +40,8 @@ fn the_help_as_a_whole() {
       logs         Show what a run's jobs printed
       why          Tell why a task ran, waits, was skipped, failed, or is unknown
       graph        Draw the steps of a runbook, or of a run with where they stand
-      resume       Drive a run that nobody drives, or that is paused, from where it is
-      approve      Say yes to what a run asks
-      reject       Say no to what a run asks: the step fails
-      pause        Begin nothing new in a run; what runs goes on
+      report       Tell the whole story of a run to somebody who was not there
+      resume       Drive a run that nobody drives, from where it is
       cancel       Stop a run; the steps under `finally` still run
       retry        Try a parked task again
       skip         Go on as if a parked task were not there
@@ -51,6 +49,7 @@ fn the_help_as_a_whole() {
       undo         Take back what a run did, in reverse order
       locks        Show who holds which lock, and who waits, in the order in which they will have it
       hosts        List hosts, see whether they answer, and what they are
+      test         Play the tests of runbooks on simulated hosts
       verify       Prove that nothing in the journal of a run was changed
       init         Make a small project that works at once
       completions  Print what makes a shell complete `piton`, its runbooks and its runs
@@ -538,8 +537,8 @@ fn the_help_of_verbs_that_act() {
     assert_snapshot!(help("init"), @"
     Make a small project that works at once
 
-    Writes piton.toml, inventory.yaml, runbooks/hello.yaml and .gitignore; what is there already is left
-    alone, and said.
+    Writes piton.toml, inventory.yaml, runbooks/hello.yaml with its test, and .gitignore; what is there
+    already is left alone, and said.
 
     Usage: piton init [OPTIONS] [DIR]
 
@@ -594,7 +593,7 @@ fn the_help_of_verbs_that_act() {
 }
 
 /// Words that could stand on a command line, and some that could not.
-const WORDS: [&str; 44] = [
+const WORDS: [&str; 46] = [
     "check",
     "plan",
     "run",
@@ -611,6 +610,8 @@ const WORDS: [&str; 44] = [
     "resolve",
     "undo",
     "hosts",
+    "test",
+    "--faults",
     "verify",
     "init",
     "completions",

@@ -17,6 +17,7 @@ mod parts;
 mod planning;
 mod project;
 mod queue;
+mod report;
 mod screen;
 mod select;
 mod store;

@@ -13,6 +13,7 @@ pub mod lock;
 pub mod plan;
 pub mod run;
 pub mod runbook;
+pub mod testing;
 pub mod time;
 pub mod value;
 mod yaml;

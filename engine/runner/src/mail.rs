@@ -16,7 +16,12 @@ pub(crate) async fn unread(journal: &dyn Journal, run: RunId, after: WordId) -> 
 }
 
 /// Brings what people say to the driver, each word once, and rings where locks may have been given.
-pub(crate) async fn deliver(journal: Arc<dyn Journal>, run: RunId, to: mpsc::UnboundedSender<Input>, rings: watch::Sender<u64>) {
+pub(crate) async fn deliver(
+    journal: Arc<dyn Journal>,
+    run: RunId,
+    to: mpsc::UnboundedSender<Input>,
+    rings: watch::Sender<u64>,
+) {
     let mut last = WordId(0);
     loop {
         journal.letters().await;

@@ -17,16 +17,21 @@ mod locks;
 mod logs;
 mod ls;
 mod plan;
+mod report;
 mod resume;
 mod run;
 mod say;
 mod show;
+mod test;
 mod undo;
 mod verify;
 mod vote;
 mod watch;
 mod why;
 
+pub(crate) use ls::state;
+pub(crate) use plan::text as plan_text;
+pub(crate) use show::{detail, shown_value};
 pub(crate) use watch::follow;
 
 /// What `piton` can be asked to do.
@@ -41,6 +46,7 @@ pub(crate) enum Verb {
     Logs(logs::Args),
     Why(why::Args),
     Graph(graph::Args),
+    Report(report::Args),
     Resume(resume::Args),
     Approve(vote::ApproveArgs),
     Reject(vote::RejectArgs),
@@ -52,6 +58,7 @@ pub(crate) enum Verb {
     Undo(undo::Args),
     Locks(locks::Args),
     Hosts(hosts::Args),
+    Test(test::Args),
     Verify(verify::Args),
     Init(init::Args),
     Completions(completions::Args),
@@ -77,6 +84,7 @@ pub(crate) fn run(cli: Cli, screen: &Screen) -> Result<Code, Failure> {
             Verb::Logs(args) => logs::run(args, globals, screen).await,
             Verb::Why(args) => why::run(args, globals, screen).await,
             Verb::Graph(args) => graph::run(args, globals, screen).await,
+            Verb::Report(args) => report::run(args, globals, screen).await,
             Verb::Resume(args) => resume::run(args, globals, screen).await,
             Verb::Approve(args) => args.run(globals, screen).await,
             Verb::Reject(args) => args.run(globals, screen).await,
@@ -88,6 +96,7 @@ pub(crate) fn run(cli: Cli, screen: &Screen) -> Result<Code, Failure> {
             Verb::Undo(args) => undo::run(args, globals, screen).await,
             Verb::Locks(args) => locks::run(args, globals, screen).await,
             Verb::Hosts(args) => hosts::run(args, globals, screen).await,
+            Verb::Test(args) => test::run(args, globals, screen),
             Verb::Verify(args) => verify::run(args, globals, screen).await,
             Verb::Init(args) => init::run(args, screen),
             Verb::Completions(args) => completions::run(args, screen),

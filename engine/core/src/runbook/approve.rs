@@ -90,6 +90,15 @@ impl From<Voter> for String {
 }
 
 impl Approve {
+    /// The groups whose members may say.
+    pub fn groups(&self) -> Vec<String> {
+        let group = |voter: &Voter| match voter {
+            Voter::Group(group) => Some(group.clone()),
+            Voter::User(_) | Voter::UserAt(..) => None,
+        };
+        self.who.iter().filter_map(group).collect()
+    }
+
     /// Who may say, in words: `ann or %ops, not the requester`.
     pub fn electorate(&self) -> String {
         let names: Vec<String> = self.who.iter().map(Voter::to_string).collect();
