@@ -109,7 +109,7 @@ fn text(run: &Run, summary: &RunSummary, store: &Store, past: bool, out: &mut Ou
     }
     if let Some(waits) = run.waits() {
         let until = waits.until.map(|at| format!("; until {}", times.date(at))).unwrap_or_default();
-        out.line(format_args!("waits    {}{until}", visible(waits.text.as_bytes())))?;
+        out.line(format_args!("waits    {}{until}", visible(waits.text.trim_start_matches("waits ").as_bytes())))?;
     }
     if let Hold::Taken(locks) = run.hold()
         && !over
