@@ -154,6 +154,10 @@ fn the_help_of_verbs_that_look() {
               that begins with `@`
 
     Options:
+          --secret <NAME=SOURCE>
+              Where a secret comes from: `env:NAME`, `file:PATH`, `cmd:COMMAND`, or `prompt` to be asked
+              for it
+
           --undo
               Show the way back instead: the order, the scripts, what is left as it is
 
@@ -360,6 +364,10 @@ fn the_help_of_verbs_that_act() {
               that begins with `@`
 
     Options:
+          --secret <NAME=SOURCE>
+              Where a secret comes from: `env:NAME`, `file:PATH`, `cmd:COMMAND`, or `prompt` to be asked
+              for it
+
           --detach
               Let the run go on in the background from the start
 
@@ -377,7 +385,8 @@ fn the_help_of_verbs_that_act() {
     Drive a run that nobody drives, or that is paused, from where it is
 
     What was finished is not done again, and what runs on hosts is found and followed. A run whose
-    engine died is taken over, one that another engine drives is only watched.
+    engine died is taken over, one that another engine drives is only watched. `--secret` gets a secret
+    from elsewhere than the run says, this time only.
 
     Usage: piton resume [OPTIONS] [RUN]
 
@@ -394,6 +403,9 @@ fn the_help_of_verbs_that_act() {
 
           --no-wait
               Do not wait for people: end, with exit code 5, as soon as only they can move the run on
+          --secret <NAME=SOURCE>
+              Where a secret comes from: `env:NAME`, `file:PATH`, `cmd:COMMAND`, or `prompt` to be asked
+              for it
 
       -h, --help
               Print help (see a summary with '-h')

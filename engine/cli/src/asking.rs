@@ -2,9 +2,13 @@
 
 use piton_core::plan::TaskIndex;
 use piton_core::run::Run;
+use piton_core::runbook::{Approve, OnTimeout};
+use piton_core::time::show_duration;
 use serde_json::{Value, json};
 
+use crate::exit::count;
 use crate::times::{Times, iso};
+use crate::visible::visible_lines;
 
 /// Where an approval stands, in one line; `None` for a task that asks nobody.
 pub(crate) fn line(run: &Run, task: TaskIndex, times: &Times) -> Option<String> {
@@ -32,4 +36,16 @@ pub(crate) fn as_json(run: &Run) -> Value {
         }))
     };
     run.asked().filter_map(one).collect()
+}
+
+/// An approval as the plan knows it, as lines.
+pub(crate) fn planned(approve: &Approve) -> [String; 2] {
+    let prompt = visible_lines(approve.prompt.source().as_bytes()).replace('\n', "\n            ");
+    let many = count(usize::try_from(approve.count).unwrap_or(usize::MAX), "approval");
+    let until = match (approve.timeout, approve.on_timeout) {
+        (None, _) => "as long as it takes".to_owned(),
+        (Some(time), OnTimeout::Fail) => format!("fails after {}", show_duration(time)),
+        (Some(time), OnTimeout::Approve) => format!("approved after {} if nobody objects", show_duration(time)),
+    };
+    [format!("   approve  {prompt}"), format!("   asks for {many} by {}; {until}", approve.electorate())]
 }

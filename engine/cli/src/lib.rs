@@ -19,6 +19,7 @@ mod project;
 mod queue;
 mod report;
 mod screen;
+mod secrets;
 mod select;
 mod store;
 mod tell;

@@ -12,11 +12,14 @@ use piton_core::run::{Change, Event, IllegalEvent, Input, Outcome, Recorded, Run
 use tokio::sync::{mpsc, watch};
 
 use crate::clock::Clock;
-use crate::executor::Executor;
-use crate::journal::{Batch, Journal, JournalError, Lease, LockChange, NewRun, RunStatus};
+use crate::executor::{Executor, lock_change};
+use crate::journal::{Batch, Journal, JournalError, Lease, NewRun, RunStatus};
 use crate::mail::{deliver, unread};
 use crate::observer::{Notice, Observer};
 use crate::output::OutputSink;
+use crate::secrets::Secrets;
+use crate::secrets::news::{Discreet, mask_input};
+use crate::secrets::vault::Vault;
 use crate::transport::Transport;
 
 /// How long a lease lasts without being renewed. Another engine can take a run over this long after its engine stopped.
@@ -44,6 +47,8 @@ pub struct Ports {
     pub outputs: Arc<dyn OutputSink>,
     /// Looks on.
     pub observer: Arc<dyn Observer>,
+    /// Fetches secrets.
+    pub secrets: Arc<dyn Secrets>,
 }
 
 /// How driving came to an end.
@@ -100,6 +105,7 @@ pub struct Driver {
     run: Run,
     /// What changed in what the run wants, and the executor was not told yet.
     changes: Vec<Change>,
+    vault: Arc<Vault>,
     executor: Executor,
     news: mpsc::UnboundedReceiver<Input>,
     sender: mpsc::UnboundedSender<Input>,
@@ -212,11 +218,14 @@ impl Driver {
         Ok(self.ports.journal.release(&self.lease).await?)
     }
 
-    fn with(ports: Ports, lease: Lease, run: Run) -> Self {
+    fn with(mut ports: Ports, lease: Lease, run: Run) -> Self {
         let (sender, news) = mpsc::unbounded_channel();
+        let vault = Vault::new(run.plan());
+        ports.observer = Arc::new(Discreet { observer: ports.observer, vault: vault.clone() });
         let (rings, rang) = watch::channel(0);
-        let executor = Executor::new(ports.clone(), sender.clone(), rang);
-        Self { ports, lease, run, changes: Vec::new(), executor, news, sender, rings, stay: Stay::default() }
+        let executor = Executor::new(ports.clone(), vault.clone(), sender.clone(), rang);
+        let (changes, stay) = (Vec::new(), Stay::default());
+        Self { ports, lease, run, changes, vault, executor, news, sender, rings, stay }
     }
 
     /// Has the driver stay with a run that waits for people as long as this.
@@ -326,8 +335,10 @@ impl Driver {
         let mut next = self.run.clone();
         let mut events = Vec::new();
         let mut taken = Vec::new();
+        let open = self.vault.now().filter(|open| open.masker().is_some());
         for input in inputs {
-            for event in next.decide(input, now) {
+            let masked = open.as_ref().map(|open| mask_input(open, input.clone()));
+            for event in next.decide(masked.as_ref().unwrap_or(input), now) {
                 if let Event::WordTaken { id, .. } = &event {
                     taken.push(*id);
                 }
@@ -374,15 +385,6 @@ async fn asked(handover: &mut watch::Receiver<bool>) {
     let gone = handover.wait_for(|&wanted| wanted).await.is_err();
     if gone {
         std::future::pending::<()>().await;
-    }
-}
-
-/// What a change means for the locks in the store.
-fn lock_change(change: &Change) -> Option<LockChange> {
-    match change {
-        Change::Ask { task, locks } => Some(LockChange::Ask { task: task.clone(), locks: locks.clone() }),
-        Change::Free { task } => Some(LockChange::Free { task: task.clone() }),
-        Change::Begin(_) | Change::Drop(_) => None,
     }
 }
 

@@ -8,6 +8,7 @@ pub mod journal;
 mod mail;
 pub mod observer;
 pub mod output;
+pub mod secrets;
 pub mod transport;
 
 pub use driver::{DriveError, Driver, End, LEASE, Ports, Stay, load, load_up_to};

@@ -141,7 +141,7 @@ impl Machine {
     pub fn jobs(&self) -> Vec<JobId> {
         let job = |effect: &Effect| match effect {
             Effect::Carry(job) => Some(job.clone()),
-            Effect::Stop(_) | Effect::Transfer(_) | Effect::Wake { .. } | Effect::Hold(_) => None,
+            Effect::Fetch | Effect::Stop(_) | Effect::Transfer(_) | Effect::Wake { .. } | Effect::Hold(_) => None,
         };
         self.run.wanted().filter_map(job).collect()
     }
@@ -163,7 +163,12 @@ impl Machine {
     pub fn job(&self, task: &str) -> JobId {
         let found = self.run.wanted().find_map(|effect| match effect {
             Effect::Carry(job) | Effect::Stop(job) if job.attempt.task.to_string() == task => Some(job.clone()),
-            Effect::Carry(_) | Effect::Stop(_) | Effect::Transfer(_) | Effect::Wake { .. } | Effect::Hold(_) => None,
+            Effect::Fetch
+            | Effect::Carry(_)
+            | Effect::Stop(_)
+            | Effect::Transfer(_)
+            | Effect::Wake { .. }
+            | Effect::Hold(_) => None,
         });
         found.unwrap_or_else(|| panic!("no job of {task} is wanted, but {:?}", self.wanted()))
     }
@@ -217,7 +222,7 @@ impl Machine {
             .wanted()
             .filter_map(|effect| match effect {
                 Effect::Wake { timer, at } => Some((timer.what == TimerKind::Deadline, *at, timer.clone())),
-                Effect::Carry(_) | Effect::Stop(_) | Effect::Transfer(_) | Effect::Hold(_) => None,
+                Effect::Fetch | Effect::Carry(_) | Effect::Stop(_) | Effect::Transfer(_) | Effect::Hold(_) => None,
             })
             .collect();
         timers.sort();
@@ -252,6 +257,7 @@ impl Machine {
 
 fn show(effect: &Effect) -> String {
     match effect {
+        Effect::Fetch => "fetch".to_owned(),
         Effect::Carry(job) => format!("carry {job}"),
         Effect::Stop(job) => format!("stop {job}"),
         Effect::Transfer(attempt) => format!("transfer {attempt}"),
@@ -309,6 +315,8 @@ pub fn check_order(plan: &Plan, log: &[Recorded<Event>]) {
             }
             Event::RunCreated { .. }
             | Event::EngineTook { .. }
+            | Event::SecretsFetched { .. }
+            | Event::SecretsMissing { .. }
             | Event::PlanReplaced { .. }
             | Event::TaskUnstartable { .. }
             | Event::JobStarted { .. }

@@ -221,6 +221,8 @@ impl Manner for Display {
             | Event::TakenOver { .. }
             | Event::PlanReplaced { .. }
             | Event::EngineTook { .. }
+            | Event::SecretsFetched { .. }
+            | Event::SecretsMissing { .. }
             | Event::WordTaken { .. }
             | Event::Voted { .. }
             | Event::LocksAsked { .. }

@@ -190,7 +190,7 @@ impl Known {
             .wanted()
             .filter_map(|effect| match effect {
                 Effect::Carry(job) | Effect::Stop(job) => Some(job.clone()),
-                Effect::Transfer(_) | Effect::Wake { .. } | Effect::Hold(_) => None,
+                Effect::Fetch | Effect::Transfer(_) | Effect::Wake { .. } | Effect::Hold(_) => None,
             })
             .collect();
         Ok(())

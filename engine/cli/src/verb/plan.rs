@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use piton_core::ids::{AttemptId, HostName, JobId, Part, RunId};
+use piton_core::expr::Template;
+use piton_core::ids::{AttemptId, HostName, JobId, ParamName, Part, RunId};
 use piton_core::plan::{Plan, PlannedStep};
 use piton_core::run::{JobText, PutText, Run, TransferText};
-use piton_core::runbook::{Action, Approve, OnFailure, OnTimeout, Repeat, Retry, RetryOn};
+use piton_core::runbook::{Action, OnFailure, Put, PutSource, Repeat, Retry, RetryOn, Step, speaks_of};
 use piton_core::time::show_duration;
 use piton_core::value::to_text;
 use serde_json::{Value, json};
@@ -17,6 +18,7 @@ use crate::planning::{self, Wanted};
 use crate::screen::{BOLD, CYAN, DIM, Out, Screen};
 use crate::tell::names as names_of;
 use crate::visible::visible_lines;
+use crate::{asking, queue};
 
 /// Show what a run would do, on each host, and the way back
 ///
@@ -88,6 +90,12 @@ pub(crate) fn text(run: &Run, out: &mut Out) -> Result<(), Failure> {
             out.line(format_args!("  {name} = {}", value.replace('\n', "\n    ")))?;
         }
     }
+    if !plan.secrets.is_empty() {
+        out.line("secrets")?;
+        for (name, source) in &plan.secrets {
+            out.line(format_args!("  {name} from {}", visible_lines(source.to_string().as_bytes())))?;
+        }
+    }
     for (index, planned) in plan.steps.iter().enumerate() {
         if planned.finally && (index == 0 || !plan.steps[index - 1].finally) {
             out.line("")?;
@@ -123,15 +131,15 @@ fn step(out: &mut Out, plan: &Plan, run: &Run, index: usize, planned: &PlannedSt
     if !words.is_empty() {
         out.line(format_args!("   and      {}", words.join("; ")))?;
     }
-    for task in run.graph().tasks_of(index).take(if step.locks.is_empty() { 0 } else { MAX_LOCKS }) {
-        let locks = match run.locks_of(task) {
-            Ok(locks) => names_of(&locks),
-            Err(_) => step.locks.iter().map(|lock| lock.name.source()).collect::<Vec<_>>().join(", "),
-        };
-        out.line(format_args!("   locks    {}: {locks}", run.graph().id(task)))?;
+    for line in queue::planned(run, index) {
+        out.line(line)?;
     }
     for (name, value) in &step.env {
         out.line(format_args!("   env      {name}={}", value.source()))?;
+    }
+    let secrets = secrets_of(plan, step);
+    if !secrets.is_empty() {
+        out.line(format_args!("   secrets  {}", secrets.join(", ")))?;
     }
     if step.unless.is_some() {
         scripts(out, run, index, Part::Unless, "unless")?;
@@ -154,7 +162,7 @@ fn step(out: &mut Out, plan: &Plan, run: &Run, index: usize, planned: &PlannedSt
         }
         Action::WaitFor(span) => out.line(format_args!("   wait     {}", show_duration(*span)))?,
         Action::WaitUntil(_) => {}
-        Action::Approve(approve) => approval(out, approve)?,
+        Action::Approve(approve) => asking::planned(approve).iter().try_for_each(|line| out.line(line))?,
     }
     if let Some(probe) = step.probe() {
         let label = if step.verify.is_some() { "verify" } else { "until" };
@@ -171,30 +179,14 @@ fn step(out: &mut Out, plan: &Plan, run: &Run, index: usize, planned: &PlannedSt
     Ok(())
 }
 
-/// How many tasks of a step are shown with their locks.
-const MAX_LOCKS: usize = 12;
-
-fn approval(out: &mut Out, approve: &Approve) -> Result<(), Failure> {
-    let prompt = visible_lines(approve.prompt.source().as_bytes());
-    out.line(format_args!("   approve  {}", prompt.replace('\n', "\n            ")))?;
-    let many = count(usize::try_from(approve.count).unwrap_or(usize::MAX), "approval");
-    let until = match (approve.timeout, approve.on_timeout) {
-        (None, _) => "as long as it takes".to_owned(),
-        (Some(time), OnTimeout::Fail) => format!("fails after {}", show_duration(time)),
-        (Some(time), OnTimeout::Approve) => {
-            format!("counts as approved after {} if nobody objects", show_duration(time))
-        }
-    };
-    out.line(format_args!("   needs    {many} by {}; {until}", approve.electorate()))
-}
-
 /// The script of one part, once for all hosts that get the same.
 fn scripts(out: &mut Out, run: &Run, index: usize, part: Part, label: &str) -> Result<(), Failure> {
     let hosts = &run.plan().steps[index].hosts;
     let mut same: Vec<(Result<JobText, String>, Vec<HostName>)> = Vec::new();
     for number in 0..hosts.len().max(1) {
         // The environment may differ from host to host; it is shown as it is written.
-        let text = job_text(run, index, number, part).map(|text| JobText { env: Vec::new(), ..text });
+        let text =
+            job_text(run, index, number, part).map(|text| JobText { env: Vec::new(), sealed: Vec::new(), ..text });
         let host = hosts.get(number).cloned();
         match same.iter_mut().find(|(known, _)| *known == text) {
             Some((_, with)) => with.extend(host),
@@ -224,6 +216,40 @@ fn scripts(out: &mut Out, run: &Run, index: usize, part: Part, label: &str) -> R
     Ok(())
 }
 
+/// The secrets that a step's scripts get, or the file that it puts.
+fn secrets_of<'p>(plan: &'p Plan, step: &Step) -> Vec<&'p str> {
+    let named = |template: &Template, name: &str| template.roots().contains(name) || template.params().contains(name);
+    let main = match &step.action {
+        Action::Run(script) => Some(script.text.as_str()),
+        Action::WaitUntil(probe) => Some(probe.script.text.as_str()),
+        Action::Exec(_)
+        | Action::Put(_)
+        | Action::Get(_)
+        | Action::Assert(_)
+        | Action::WaitFor(_)
+        | Action::Approve(_) => None,
+    };
+    let verify = step.verify.as_ref().map(|probe| probe.script.text.as_str());
+    let others = [&step.unless, &step.undo].into_iter().flatten().map(|script| script.text.as_str());
+    let scripts: Vec<&str> = main.into_iter().chain(verify).chain(others).collect();
+    let content = match &step.action {
+        Action::Put(Put { source: PutSource::Content(text), secret: true, .. }) => Some(text),
+        Action::Put(_)
+        | Action::Run(_)
+        | Action::Exec(_)
+        | Action::Get(_)
+        | Action::Assert(_)
+        | Action::WaitFor(_)
+        | Action::WaitUntil(_)
+        | Action::Approve(_) => None,
+    };
+    let gets = |name: &str| {
+        scripts.iter().any(|script| speaks_of(script, name))
+            || step.env.values().chain(content).any(|template| named(template, name))
+    };
+    plan.secrets.keys().map(ParamName::as_str).filter(|name| gets(name)).collect()
+}
+
 fn job_text(run: &Run, index: usize, number: usize, part: Part) -> Result<JobText, String> {
     let tasks = run.graph().tasks_of(index);
     let task = tasks.start + u32::try_from(number).unwrap_or(u32::MAX);
@@ -251,7 +277,7 @@ fn written(run: &Run, index: usize, part: Part) -> Option<JobText> {
         ) => None,
     }?;
     let (shell, script) = (script.shell.clone(), script.text.clone());
-    Some(JobText { shell, script, env: Vec::new(), become_user: step.become_user.clone() })
+    Some(JobText { shell, script, env: Vec::new(), sealed: Vec::new(), become_user: step.become_user.clone() })
 }
 
 fn transfers(out: &mut Out, run: &Run, index: usize) -> Result<(), Failure> {
@@ -263,6 +289,7 @@ fn transfers(out: &mut Out, run: &Run, index: usize) -> Result<(), Failure> {
                 let what = match source {
                     PutText::File(path) => path,
                     PutText::Content(text) => format!("{} bytes of text", text.len()),
+                    PutText::Sealed(_) => "a text with secrets".to_owned(),
                 };
                 let mode = mode.map(|m| format!(" mode {m:o}")).unwrap_or_default();
                 let owner = owner.map(|o| format!(" owner {o}")).unwrap_or_default();
@@ -360,6 +387,10 @@ fn as_json(plan: &Plan, run: &Run) -> Value {
             if let Ok(text) = text {
                 value["shell"] = Value::from(text.shell);
                 value["script"] = Value::from(text.script);
+                let secrets: Vec<&str> = text.sealed.iter().map(|(name, _)| name.as_str()).collect();
+                if !secrets.is_empty() {
+                    value["secrets"] = json!(secrets);
+                }
                 value["env"] = json!(text.env.into_iter().collect::<BTreeMap<String, String>>());
             }
             value

@@ -12,14 +12,15 @@ use serde_json::json;
 use crate::cli::Globals;
 use crate::exit::{Code, Failure};
 use crate::foreground::{self, Foreground, tell_end};
-use crate::parts;
 use crate::screen::Screen;
 use crate::store::Store;
+use crate::{parts, secrets};
 
 /// Drive a run that nobody drives, or that is paused, from where it is
 ///
 /// What was finished is not done again, and what runs on hosts is found and followed. A run whose engine died is taken
-/// over, one that another engine drives is only watched.
+/// over, one that another engine drives is only watched. `--secret` gets a secret from elsewhere than the run says, this
+/// time only.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The run [default: the newest that is open]
@@ -35,12 +36,15 @@ pub(crate) struct Args {
     /// Do not wait for people: end, with exit code 5, as soon as only they can move the run on
     #[arg(long)]
     no_wait: bool,
+    #[command(flatten)]
+    secrets: secrets::SecretArgs,
 }
 
 /// How often a lease that is held is tried.
 const TRY: Duration = Duration::from_millis(50);
 
 pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Result<Code, Failure> {
+    let instead = args.secrets.read()?;
     let store = Store::here(globals)?;
     let summary = match args.run.filter(|_| !args.latest) {
         Some(wanted) => store.find(&wanted).await?,
@@ -63,7 +67,10 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
         return Err(Failure::usage(format!("run {id} is not paused: there is no pause to end, nor a reason to give")));
     }
     let run = piton_runner::load(store.journal.as_ref(), id).await?;
-    let foreground = Foreground::new(&store, screen, id, run.plan());
+    let only_here = secrets::only_here(run.plan(), &instead);
+    let fetching = secrets::of(&store, run.plan(), instead);
+    secrets::ask(run.plan(), &fetching).await?;
+    let foreground = Foreground::new(&store, screen, id, run.plan()).with_secrets(fetching, only_here);
     let owner = parts::owner()?;
     let begun = tokio::time::Instant::now();
     let mut told = false;

@@ -7,7 +7,7 @@ use crate::fault::{Fault, FaultCode, Place, Source};
 use crate::ids::{HostName, ParamName};
 use crate::inventory::{Host, Inventory};
 use crate::lock::{Lock, bad_name};
-use crate::runbook::{Action, LockWanted, Param, ParamKind, Runbook, Step};
+use crate::runbook::{Action, LockWanted, Param, ParamKind, Runbook, SecretSource, Step};
 use crate::value::{Map, Value};
 
 use super::{Need, Plan, PlannedStep};
@@ -35,7 +35,16 @@ impl Plan {
         around: &Surroundings<'_>,
     ) -> Result<Self, Vec<Fault>> {
         let mut faults = Vec::new();
+        let mut secrets = BTreeMap::new();
         for param in &runbook.params {
+            if param.kind == ParamKind::Secret {
+                // Where nothing else is said, somebody is asked.
+                match (&param.from, param.required) {
+                    (Some(source), _) => drop(secrets.insert(param.name.clone(), source.clone())),
+                    (None, true) => drop(secrets.insert(param.name.clone(), SecretSource::Prompt)),
+                    (None, false) => drop(params.insert(param.name.clone(), Value::Null)),
+                }
+            }
             if let Some(value) = params.get_mut(&param.name)
                 && let Err(fault) = host_param(param, value, around)
             {
@@ -72,6 +81,7 @@ impl Plan {
             max_parallel: runbook.max_parallel,
             locks,
             params,
+            secrets,
             hosts,
             project: around.project.to_owned(),
             steps,
@@ -148,6 +158,7 @@ fn host_param(param: &Param, value: &mut Value, around: &Surroundings<'_>) -> Re
         | ParamKind::Size
         | ParamKind::Path
         | ParamKind::Enum(_)
+        | ParamKind::Secret
         | ParamKind::List => {}
     }
     Ok(())

@@ -18,7 +18,7 @@ use crate::digest::Digest;
 use crate::ids::{HostName, ParamName, RunbookName};
 use crate::inventory::Host;
 use crate::lock::Lock;
-use crate::runbook::{OnFailure, Step};
+use crate::runbook::{OnFailure, SecretSource, Step};
 use crate::value::Value;
 
 /// An immutable plan. It is stored with the run; a resume never reads the YAML again.
@@ -37,8 +37,11 @@ pub struct Plan {
     /// What the run must have for itself, in the order of the names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub locks: Vec<Lock>,
-    /// Every declared parameter with its value.
+    /// Every declared parameter with its value, but for secrets.
     pub params: BTreeMap<ParamName, Value>,
+    /// Where the secrets come from. An optional one that comes from nowhere is a parameter without a value.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<ParamName, SecretSource>,
     /// The hosts that the plan touches, as the inventory described them then.
     pub hosts: BTreeMap<HostName, Host>,
     /// The directory that relative paths of `put` and `get` begin from; absolute.

@@ -1,9 +1,11 @@
 //! The facts of a run. Past tense, never changed, one journal entry each.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::ids::{JobId, RunId, RunbookName, TaskId};
+use crate::ids::{JobId, ParamName, RunId, RunbookName, TaskId};
 use crate::lock::Lock;
 use crate::time::Timestamp;
 use crate::value::{Map, Value};
@@ -66,6 +68,19 @@ pub enum Event {
         engine: String,
         /// The fencing number of its lease.
         fence: u64,
+    },
+    /// The engine has the run's secrets, fetched anew.
+    SecretsFetched {
+        /// What they can be recognized by, made with a key that is not in the journal; empty where there is none.
+        marks: BTreeMap<ParamName, String>,
+        /// Those that are not what they were when they were last fetched.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        changed: Vec<ParamName>,
+    },
+    /// Secrets cannot be had: the run stands still until a person sees to it.
+    SecretsMissing {
+        /// Which, and why.
+        missing: BTreeMap<ParamName, String>,
     },
     /// The task will not be done.
     TaskSkipped {

@@ -13,6 +13,13 @@ use super::state::{Phase, Run};
 use super::task::{At, Attempt, Probing, Task, TaskState, Undo};
 
 impl Run {
+    /// Whether nothing can go on without a person.
+    pub fn is_parked(&self) -> bool {
+        let people = self.active.len() == self.asking.len() && !(self.parked.is_empty() && self.asking.is_empty());
+        let stuck = self.wanted.is_empty() && (self.paused.is_some() || people);
+        self.outcome().is_none() && (stuck || self.misses_secrets())
+    }
+
     /// Changes one task, and with it everything that is kept beside the tasks: the sets and what is wanted.
     pub(super) fn change(
         &mut self,

@@ -79,6 +79,9 @@ impl Run {
         {
             whole(format!("{} was approved for the plan as it is", self.graph.id(approval)));
         }
+        if !self.plan.secrets.keys().eq(new.secrets.keys()) {
+            whole("it has other secrets: the engine that goes on with it would have to fetch them first".to_owned());
+        }
         for step in &diff.removed {
             for task in self.graph.of_step(step) {
                 let why = match self.firmness(task) {
@@ -188,6 +191,7 @@ impl Run {
             last_word: self.last_word,
             hold: self.hold.clone(),
             paused: self.paused.clone(),
+            secrets: self.secrets.clone(),
             ..Self::new(self.id, plan)
         };
         if let Hold::Asked(_) = next.hold {
@@ -225,6 +229,9 @@ impl Run {
             let main = next.graph.main();
             next.parked = next.parked.into_iter().filter(|&task| task >= main).collect();
             next.holding = next.holding.into_iter().filter(|&task| task >= main).collect();
+        }
+        if self.wanted.contains(&Effect::Fetch) {
+            next.wanted.insert(Effect::Fetch);
         }
         next.changes.clear();
         Ok(next)

@@ -15,6 +15,7 @@ use super::effect::{Change, Effect};
 use super::hold::Hold;
 use super::input::WordId;
 use super::pause::Pause;
+use super::secrets::Secrets;
 use super::task::{At, Probing, Task, TaskState, Undo};
 
 /// A run's state.
@@ -68,6 +69,7 @@ pub struct Run {
     pub(super) no_return: u32,
     /// The last word that was taken up; words are taken in order.
     pub(super) last_word: Option<WordId>,
+    pub(super) secrets: Secrets,
     pub(super) wanted: OrdSet<Effect>,
     pub(super) changes: Vec<Change>,
 }
@@ -123,6 +125,7 @@ impl Run {
             undo_asked: None,
             no_return: 0,
             last_word: None,
+            secrets: Secrets::default(),
             wanted: OrdSet::new(),
             changes: Vec::new(),
         }
@@ -174,13 +177,6 @@ impl Run {
             Phase::Ended(outcome) => Some(outcome),
             Phase::New | Phase::Main | Phase::Undoing | Phase::Finally => None,
         }
-    }
-
-    /// Whether nothing can go on without a person.
-    pub fn is_parked(&self) -> bool {
-        let waits = self.paused.is_some()
-            || (self.active.len() == self.asking.len() && !(self.parked.is_empty() && self.asking.is_empty()));
-        self.outcome().is_none() && self.wanted.is_empty() && waits
     }
 
     /// Whether nothing can go on without a person, except that the time for their answer may come to its end.

@@ -3,7 +3,7 @@
 use crate::expr::{Expr, Scope, Template};
 use crate::ids::{JobId, ParamName, Part, StepId};
 use crate::plan::{TaskIndex, param_scope};
-use crate::runbook::{Action, PutSource, Script};
+use crate::runbook::{Action, Piece, PutSource, Script, Sealed, speaks_of};
 use crate::value::{Map, Value, to_text};
 
 use super::state::Run;
@@ -18,6 +18,8 @@ pub struct JobText {
     pub script: String,
     /// Environment variables.
     pub env: Vec<(String, String)>,
+    /// Further ones, with secrets in them. A script gets the secrets that it speaks of, and those of its step's `env`.
+    pub sealed: Vec<(String, Sealed)>,
     /// The user to become.
     pub become_user: Option<String>,
 }
@@ -56,6 +58,8 @@ pub enum PutText {
     File(String),
     /// This text.
     Content(String),
+    /// This text, with secrets in it.
+    Sealed(Sealed),
 }
 
 impl Run {
@@ -81,7 +85,8 @@ impl Run {
             ) => None,
         };
         let Script { text, shell } = script.ok_or_else(|| format!("step {} has no script for {job}", step.id))?;
-        Ok(JobText { shell, script: text, env: self.env(task, job.part)?, become_user: step.become_user.clone() })
+        let (env, sealed) = self.env(task, job.part, &text)?;
+        Ok(JobText { shell, script: text, env, sealed, become_user: step.become_user.clone() })
     }
 
     /// What the attempt's transfer is to move, or why that cannot be told.
@@ -92,6 +97,7 @@ impl Run {
             Action::Put(put) => Ok(TransferText::Put {
                 source: match &put.source {
                     PutSource::File(path) => PutText::File(self.render(task, "from", path)?),
+                    PutSource::Content(text) if put.secret => PutText::Sealed(self.seal(task, "content", text)?),
                     PutSource::Content(text) => PutText::Content(self.render(task, "content", text)?),
                 },
                 to: self.absolute(task, "to", &put.to)?,
@@ -121,7 +127,7 @@ impl Run {
             Action::Approve(approve) => self.render(task, "prompt", &approve.prompt).map(drop),
             Action::Run(_) | Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) => Ok(()),
         }?;
-        self.env(task, Part::Main).map(drop)
+        self.env(task, Part::Main, "").map(drop)
     }
 
     pub(super) fn is_wanted_by_when(&self, task: TaskIndex) -> Result<bool, String> {
@@ -160,30 +166,62 @@ impl Run {
         Ok(text)
     }
 
+    /// A text with secrets in it, which stay closed.
+    fn seal(&self, task: TaskIndex, field: &str, template: &Template) -> Result<Sealed, String> {
+        let secret = |name: &str| self.plan.secrets.keys().find(|secret| secret.as_str() == name).cloned();
+        let scope = self.scope(task, template.steps());
+        let sealed = template.seal(&scope, secret).map_err(|e| format!("`{field}`: {e}"))?;
+        let has_nul = |piece: &Piece| matches!(piece, Piece::Text(text) if text.contains('\0'));
+        if sealed.0.iter().any(has_nul) {
+            return Err(format!("`{field}`: the value has a NUL character, which no command can take"));
+        }
+        Ok(sealed)
+    }
+
     fn absolute(&self, task: TaskIndex, field: &str, template: &Template) -> Result<String, String> {
         let path = self.render(task, field, template)?;
         if path.starts_with('/') { Ok(path) } else { Err(format!("`{field}`: `{path}` is not an absolute path")) }
     }
 
-    /// Parameters, then what the step itself put out (where it is taken back), then what `env` names: the later one of
-    /// the same name counts.
-    fn env(&self, task: TaskIndex, part: Part) -> Result<Vec<(String, String)>, String> {
+    /// Parameters and the secrets that the script names, then what the step itself put out (where it is taken back), then what
+    /// `env` names: the later one of the same name counts. What is open, and what holds secrets.
+    #[expect(clippy::type_complexity, reason = "two lists of names and what they stand for")]
+    fn env(
+        &self,
+        task: TaskIndex,
+        part: Part,
+        script: &str,
+    ) -> Result<(Vec<(String, String)>, Vec<(String, Sealed)>), String> {
         let params = self.plan.params.iter().filter(|(_, value)| !value.is_null());
         let mut env: Vec<(String, String)> = params.map(|(n, v)| (n.as_str().to_owned(), to_text(v))).collect();
+        let spoken_of = self.plan.secrets.keys().filter(|name| speaks_of(script, name.as_str()));
+        let mut sealed: Vec<(String, Sealed)> =
+            spoken_of.map(|n| (n.as_str().to_owned(), Sealed(vec![Piece::Secret(n.clone())]))).collect();
         if part == Part::Undo {
             // A JSON object may have keys that are no names, and texts that no environment can hold.
             let named = self.task(task).outputs.iter().filter(|(name, _)| ParamName::new(name).is_ok());
             for (name, value) in named.map(|(n, v)| (n, to_text(v))).filter(|(_, text)| !text.contains('\0')) {
                 env.retain(|(known, _)| known != name);
+                sealed.retain(|(known, _)| known != name);
                 env.push((name.clone(), value));
             }
         }
         for (name, template) in &self.step_of(task).env {
-            let value = self.render(task, &format!("env.{name}"), template)?;
+            let field = format!("env.{name}");
             env.retain(|(n, _)| n != name.as_str());
-            env.push((name.as_str().to_owned(), value));
+            sealed.retain(|(n, _)| n != name.as_str());
+            if self
+                .plan
+                .secrets
+                .keys()
+                .any(|secret| template.roots().contains(secret.as_str()) || template.params().contains(secret.as_str()))
+            {
+                sealed.push((name.as_str().to_owned(), self.seal(task, &field, template)?));
+            } else {
+                env.push((name.as_str().to_owned(), self.render(task, &field, template)?));
+            }
         }
-        Ok(env)
+        Ok((env, sealed))
     }
 
     fn exec_script(&self, task: TaskIndex, words: &[Template]) -> Result<Script, String> {

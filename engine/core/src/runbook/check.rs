@@ -1,6 +1,7 @@
 //! What can only be seen when all steps are known: names, order, and what an expression can see.
 
 mod reach;
+pub(super) mod secrets;
 
 use std::collections::BTreeMap;
 
@@ -25,6 +26,7 @@ pub(super) fn check(draft: &Draft<'_>, reader: &mut Reader<'_>) {
         check_roots(used, &draft.names, reader);
     }
     check_uses(&graph, &draft.names, !cycles, reader);
+    secrets::check(&draft.params, draft, reader);
 }
 
 struct Graph<'d, 'n> {

@@ -3,10 +3,11 @@
 
 use piton_core::ids::{RunId, TaskId};
 use piton_core::lock::{TicketState, tells};
-use piton_core::run::Input;
+use piton_core::run::{Change, Input};
 use tokio::sync::{mpsc, watch};
 
 use crate::driver::Ports;
+use crate::journal::LockChange;
 use crate::observer::Notice;
 
 use super::Reporting;
@@ -51,4 +52,13 @@ pub(super) fn wait(
             }
         }
     })
+}
+
+/// What a change means for the locks in the store.
+pub(crate) fn lock_change(change: &Change) -> Option<LockChange> {
+    match change {
+        Change::Ask { task, locks } => Some(LockChange::Ask { task: task.clone(), locks: locks.clone() }),
+        Change::Free { task } => Some(LockChange::Free { task: task.clone() }),
+        Change::Begin(_) | Change::Drop(_) => None,
+    }
 }
