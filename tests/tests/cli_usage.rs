@@ -403,6 +403,7 @@ fn the_help_of_verbs_that_act() {
 
           --no-wait
               Do not wait for people: end, with exit code 5, as soon as only they can move the run on
+
           --secret <NAME=SOURCE>
               Where a secret comes from: `env:NAME`, `file:PATH`, `cmd:COMMAND`, or `prompt` to be asked
               for it
