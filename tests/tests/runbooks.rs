@@ -55,7 +55,8 @@ fn scripts(step: &Step) -> Vec<(&'static str, &Script)> {
         | Action::Transfer(_)
         | Action::Reboot(_)
         | Action::Assert(_)
-        | Action::WaitFor(_) => {}
+        | Action::WaitFor(_)
+        | Action::Approve(_) => {}
     }
     all.extend(step.unless.as_ref().map(|script| ("unless", script)));
     all.extend(step.verify.as_ref().map(|probe| ("verify", &probe.script)));

@@ -4,6 +4,7 @@
 //! its one public item is [`main`].
 
 mod advice;
+mod asking;
 mod background;
 mod cli;
 mod exit;
@@ -17,6 +18,7 @@ mod onto;
 mod parts;
 mod planning;
 mod project;
+mod queue;
 mod report;
 mod screen;
 mod secrets;

@@ -214,7 +214,7 @@ impl PlanBack {
             | Action::Get(_)
             | Action::Transfer(_)
             | Action::Reboot(_) => true,
-            Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) => false,
+            Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) | Action::Approve(_) => false,
         };
         let has_undo = |step: &&usize| plan.steps[**step].step.undo.is_some();
         let behind = point.map_or(&[][..], |point| &main[point..]);

@@ -10,6 +10,7 @@ pub mod fault;
 pub mod forecast;
 pub mod ids;
 pub mod inventory;
+pub mod lock;
 pub mod plan;
 pub mod run;
 pub mod runbook;

@@ -10,8 +10,12 @@ mod attempts;
 mod back;
 #[path = "run/failure.rs"]
 mod failure;
+#[path = "run/locks.rs"]
+mod locks;
 #[path = "run/order.rs"]
 mod order;
+#[path = "run/people.rs"]
+mod people;
 #[path = "run/property.rs"]
 mod property;
 #[path = "run/reboot.rs"]

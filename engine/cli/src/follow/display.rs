@@ -205,6 +205,11 @@ impl Manner for Display {
             | Event::TaskUndone { .. }
             | Event::UndoSkipped { .. }
             | Event::AttemptFailed { .. } => self.finish(task),
+            Event::ApprovalAsked { .. } => {
+                if let Some(row) = self.rows.get_mut(task) {
+                    row.now = "waits for approval".to_owned();
+                }
+            }
             Event::RetryScheduled { .. }
             | Event::TaskUnstartable { .. }
             | Event::Transferred { .. }
@@ -225,6 +230,12 @@ impl Manner for Display {
             | Event::SecretsFetched { .. }
             | Event::SecretsMissing { .. }
             | Event::WordTaken { .. }
+            | Event::Voted { .. }
+            | Event::LocksAsked { .. }
+            | Event::LocksTaken { .. }
+            | Event::LocksRefused { .. }
+            | Event::RunPaused { .. }
+            | Event::RunResumed
             | Event::CancelStarted
             | Event::UndoStarted { .. }
             | Event::FinallyStarted

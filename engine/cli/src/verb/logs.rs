@@ -200,7 +200,7 @@ impl Known {
             .wanted()
             .filter_map(|effect| match effect {
                 Effect::Carry(job) | Effect::Stop(job) => Some(job.clone()),
-                Effect::Fetch | Effect::Transfer(_) | Effect::Wake { .. } => None,
+                Effect::Fetch | Effect::Transfer(_) | Effect::Wake { .. } | Effect::Hold(_) => None,
             })
             .collect();
         Ok(())

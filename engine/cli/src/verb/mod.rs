@@ -13,6 +13,7 @@ mod engine;
 mod graph;
 mod hosts;
 mod init;
+mod locks;
 mod logs;
 mod ls;
 mod plan;
@@ -26,6 +27,7 @@ mod show;
 mod test;
 mod undo;
 mod verify;
+mod vote;
 mod watch;
 mod why;
 
@@ -49,11 +51,15 @@ pub(crate) enum Verb {
     Report(report::Args),
     Resume(resume::Args),
     Rerun(rerun::Args),
+    Approve(vote::ApproveArgs),
+    Reject(vote::RejectArgs),
+    Pause(say::PauseArgs),
     Cancel(say::CancelArgs),
     Retry(say::RetryArgs),
     Skip(say::SkipArgs),
     Resolve(say::ResolveArgs),
     Undo(undo::Args),
+    Locks(locks::Args),
     Hosts(hosts::Args),
     Test(test::Args),
     Verify(verify::Args),
@@ -85,11 +91,15 @@ pub(crate) fn run(cli: Cli, screen: &Screen) -> Result<Code, Failure> {
             Verb::Report(args) => report::run(args, globals, screen).await,
             Verb::Resume(args) => resume::run(args, globals, screen).await,
             Verb::Rerun(args) => rerun::run(args, globals, screen).await,
+            Verb::Approve(args) => args.run(globals, screen).await,
+            Verb::Reject(args) => args.run(globals, screen).await,
+            Verb::Pause(args) => args.run(globals, screen).await,
             Verb::Cancel(args) => args.run(globals, screen).await,
             Verb::Retry(args) => args.run(globals, screen).await,
             Verb::Skip(args) => args.run(globals, screen).await,
             Verb::Resolve(args) => args.run(globals, screen).await,
             Verb::Undo(args) => undo::run(args, globals, screen).await,
+            Verb::Locks(args) => locks::run(args, globals, screen).await,
             Verb::Hosts(args) => hosts::run(args, globals, screen).await,
             Verb::Test(args) => test::run(args, globals, screen).await,
             Verb::Verify(args) => verify::run(args, globals, screen).await,

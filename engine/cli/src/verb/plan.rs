@@ -18,7 +18,9 @@ use crate::exit::{Code, Failure, count};
 use crate::history;
 use crate::planning::{self, Wanted};
 use crate::screen::{BOLD, CYAN, DIM, Out, Screen};
+use crate::tell::names as names_of;
 use crate::visible::visible_lines;
+use crate::{asking, queue};
 
 use moves::{reboots, transfers};
 
@@ -90,6 +92,9 @@ pub(crate) fn text(run: &Run, out: &mut Out) -> Result<(), Failure> {
         plan.max_parallel,
         policy(plan.on_failure)
     ))?;
+    if !plan.locks.is_empty() {
+        out.line(format_args!("locks   {}", names_of(&plan.locks)))?;
+    }
     if !plan.params.is_empty() {
         out.line("params")?;
         for (name, value) in &plan.params {
@@ -138,6 +143,9 @@ fn step(out: &mut Out, plan: &Plan, run: &Run, index: usize, planned: &PlannedSt
     if !words.is_empty() {
         out.line(format_args!("   and      {}", words.join("; ")))?;
     }
+    for line in queue::planned(run, index) {
+        out.line(line)?;
+    }
     for (name, value) in &step.env {
         out.line(format_args!("   env      {name}={}", value.source()))?;
     }
@@ -167,6 +175,7 @@ fn step(out: &mut Out, plan: &Plan, run: &Run, index: usize, planned: &PlannedSt
         }
         Action::WaitFor(span) => out.line(format_args!("   wait     {}", show_duration(*span)))?,
         Action::WaitUntil(_) => {}
+        Action::Approve(approve) => asking::planned(approve).iter().try_for_each(|line| out.line(line))?,
     }
     if let Some(probe) = step.probe() {
         let label = if step.verify.is_some() { "verify" } else { "until" };
@@ -232,7 +241,8 @@ fn secrets_of<'p>(plan: &'p Plan, step: &Step) -> Vec<&'p str> {
         | Action::Get(_)
         | Action::Transfer(_)
         | Action::Assert(_)
-        | Action::WaitFor(_) => None,
+        | Action::WaitFor(_)
+        | Action::Approve(_) => None,
     };
     let verify = step.verify.as_ref().map(|probe| probe.script.text.as_str());
     let others = [&step.unless, &step.undo].into_iter().flatten().map(|script| script.text.as_str());
@@ -247,7 +257,8 @@ fn secrets_of<'p>(plan: &'p Plan, step: &Step) -> Vec<&'p str> {
         | Action::Reboot(_)
         | Action::Assert(_)
         | Action::WaitFor(_)
-        | Action::WaitUntil(_) => None,
+        | Action::WaitUntil(_)
+        | Action::Approve(_) => None,
     };
     let gets = |name: &str| {
         scripts.iter().any(|script| speaks_of(script, name))
@@ -280,7 +291,8 @@ fn written(run: &Run, index: usize, part: Part) -> Option<JobText> {
             | Action::Reboot(_)
             | Action::Assert(_)
             | Action::WaitFor(_)
-            | Action::WaitUntil(_),
+            | Action::WaitUntil(_)
+            | Action::Approve(_),
         ) => None,
     }?;
     let (shell, script) = (script.shell.clone(), script.text.clone());
@@ -341,7 +353,7 @@ fn summary(out: &mut Out, plan: &Plan) -> Result<(), Failure> {
         | Action::Get(_)
         | Action::Transfer(_)
         | Action::Reboot(_) => true,
-        Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) => false,
+        Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) | Action::Approve(_) => false,
     };
     let acting: Vec<&PlannedStep> = main.filter(acts).collect();
     let way: Vec<&str> = acting.iter().rev().filter(|s| s.step.undo.is_some()).map(|s| s.step.id.as_str()).collect();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use piton_core::ids::RunId;
-use piton_core::run::Word;
+use piton_core::run::{WaitKind, Word};
 use piton_runner::clock::{Clock, SystemClock};
 use piton_runner::journal::{Filter, JournalError, RunStatus, RunSummary};
 use piton_runner::{DriveError, Driver, LEASE};
@@ -12,13 +12,13 @@ use serde_json::json;
 
 use crate::cli::Globals;
 use crate::exit::{Code, Failure};
-use crate::foreground::{Foreground, tell_end};
+use crate::foreground::{self, Foreground, tell_end};
 use crate::onto::{self, Consent};
 use crate::screen::Screen;
 use crate::store::Store;
 use crate::{parts, secrets};
 
-/// Drive a run that nobody drives, from where it is
+/// Drive a run that nobody drives, or that is paused, from where it is
 ///
 /// What was finished is not done again, and what runs on hosts is found and followed. A run whose engine died is taken
 /// over, one that another engine drives is only watched. `--secret` gets a secret from elsewhere than the run says, this
@@ -44,9 +44,12 @@ pub(crate) struct Args {
     /// Try the failed tasks whose steps are corrected again at once
     #[arg(long, requires = "onto")]
     retry: bool,
-    /// The reason for going on with another runbook, for the journal
-    #[arg(long, value_name = "TEXT", requires = "onto")]
+    /// The reason for ending a pause, or for going on with another runbook, for the journal
+    #[arg(long, value_name = "TEXT")]
     why: Option<String>,
+    /// Do not wait for people: end, with exit code 5, as soon as only they can move the run on
+    #[arg(long)]
+    no_wait: bool,
     #[command(flatten)]
     secrets: secrets::SecretArgs,
 }
@@ -69,6 +72,17 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
         }
         let run = piton_runner::load(store.journal.as_ref(), id).await?;
         return tell_end(&run, &store, screen);
+    }
+    if summary.waits.as_ref().is_some_and(|waits| waits.kind == WaitKind::Paused) {
+        let why = args.why.clone().unwrap_or_default();
+        store.journal.say(id, &parts::speaker(), Word::Resume { why }, SystemClock.now()).await?;
+        // An engine that is there goes on by itself.
+        if summary.owner.as_deref().is_some_and(|owner| !parts::is_dead(owner)) {
+            tell_id(screen, &summary, id)?;
+            return super::watch::follow(&store, screen, id, summary.seq).await;
+        }
+    } else if args.why.is_some() && args.onto.is_none() {
+        return Err(Failure::usage(format!("run {id} is not paused: there is no pause to end, nor a reason to give")));
     }
     let run = piton_runner::load(store.journal.as_ref(), id).await?;
     let new = match &args.onto {
@@ -132,7 +146,7 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
         }
     }
     tell_id(screen, &summary, id)?;
-    foreground.drive(driver, &store, screen).await
+    foreground.drive(driver.staying(foreground::stay(args.no_wait)), &store, screen).await
 }
 
 fn tell_id(screen: &Screen, summary: &RunSummary, id: RunId) -> Result<(), Failure> {

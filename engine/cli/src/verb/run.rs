@@ -28,6 +28,10 @@ pub(crate) struct Args {
     /// Let the run go on in the background from the start
     #[arg(long)]
     detach: bool,
+    /// Do not wait for people: end, with exit code 5, as soon as only they can move the run on. It goes on in the
+    /// background when they have
+    #[arg(long, conflicts_with = "detach")]
+    no_wait: bool,
     /// Only show the plan, as `piton plan` does
     #[arg(long, conflicts_with = "detach")]
     dry_run: bool,
@@ -70,7 +74,7 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
         screen.error(&failure, failure.advice());
     }
     take_up_others(&store, screen).await;
-    foreground.drive(driver, &store, screen).await
+    foreground.drive(driver.staying(foreground::stay(args.no_wait)), &store, screen).await
 }
 
 fn tell_id(screen: &Screen, id: RunId, json: &serde_json::Value) -> Result<(), Failure> {

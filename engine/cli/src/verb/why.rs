@@ -5,15 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use piton_core::ids::TaskId;
 use piton_core::plan::TaskIndex;
 use piton_core::run::{
-    At, Event, FailureCause, Phase, Probing, Recorded, Run, SkipCause, Stopping, TaskState, Undo, Word,
+    At, Event, FailureCause, Hold, Phase, Probing, Recorded, Run, SkipCause, Stopping, TaskState, Undo, Word,
 };
 use piton_core::time::Timestamp;
 use serde_json::{Value, json};
 
 use crate::advice;
+use crate::asking;
 use crate::cli::Globals;
 use crate::exit::{Code, Failure};
 use crate::moment;
+use crate::queue::Queue;
 use crate::screen::{BOLD, DIM, Screen};
 use crate::select;
 use crate::store::Store;
@@ -50,7 +52,8 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
     let summary = store.find(&args.run).await?;
     let run = moment::load(&store, summary.id, args.at.as_deref()).await?;
     let task = select::task(&run, &args.task)?;
-    let chain = chain(&run, task);
+    let queue = Queue::read(&store).await?;
+    let chain = chain(&run, &queue, task);
     let (events, course) = events(&store, &run, &chain).await?;
 
     let mut out = screen.out();
@@ -106,19 +109,19 @@ struct Link {
 }
 
 /// The task, then what it waits for or was left out for, and so on to the beginning.
-fn chain(run: &Run, task: TaskIndex) -> Vec<Link> {
+fn chain(run: &Run, queue: &Queue, task: TaskIndex) -> Vec<Link> {
     let mut links = Vec::new();
     let mut seen = BTreeSet::new();
     let mut next = Some(task);
     while let Some(task) = next.filter(|&t| links.len() < DEPTH && seen.insert(t)) {
-        let (link, cause) = link(run, task);
+        let (link, cause) = link(run, queue, task);
         links.push(link);
         next = cause;
     }
     links
 }
 
-fn link(run: &Run, task: TaskIndex) -> (Link, Option<TaskIndex>) {
+fn link(run: &Run, queue: &Queue, task: TaskIndex) -> (Link, Option<TaskIndex>) {
     let state = &run.task(task).state;
     let before = run.graph().before(run.plan(), task);
     let mut notes = Vec::new();
@@ -129,7 +132,7 @@ fn link(run: &Run, task: TaskIndex) -> (Link, Option<TaskIndex>) {
     let clock = |at: Timestamp| Times::here().clock(at);
     let because = match state {
         TaskState::Waiting => {
-            let (because, on) = waiting(run, task, &before);
+            let (because, on) = waiting(run, queue, task, &before);
             cause = on;
             because
         }
@@ -143,7 +146,12 @@ fn link(run: &Run, task: TaskIndex) -> (Link, Option<TaskIndex>) {
             }
             (At::Probe(Probing { next: None, .. }), None) => "is being asked whether it is as it should be".to_owned(),
             (At::Settle { loss } | At::Lost(loss), None) => format!("is being looked for: {loss}"),
-            (At::Main | At::Transfer | At::Wait(None) | At::Assert | At::Over, None) => "is running".to_owned(),
+            (At::Main | At::Transfer | At::Approval(_) | At::Wait(None) | At::Assert | At::Over, None) => {
+                match asking::line(run, task, &Times::here()) {
+                    Some(line) => format!("waits for approval: {line}"),
+                    None => "is running".to_owned(),
+                }
+            }
         },
         TaskState::Pausing(at) => format!("failed and will be tried again at {}", clock(*at)),
         TaskState::Parked(why) => format!("waits for a decision: {why}"),
@@ -252,7 +260,7 @@ impl Course {
 }
 
 /// Why a task has not begun, and on account of which other one.
-fn waiting(run: &Run, task: TaskIndex, before: &[TaskIndex]) -> (String, Option<TaskIndex>) {
+fn waiting(run: &Run, queue: &Queue, task: TaskIndex, before: &[TaskIndex]) -> (String, Option<TaskIndex>) {
     if let Some(failed) = run.blamed(task) {
         return (format!("cannot start: {} failed, which it needs", run.graph().id(failed)), Some(failed));
     }
@@ -278,6 +286,15 @@ fn waiting(run: &Run, task: TaskIndex, before: &[TaskIndex]) -> (String, Option<
         let more = open.len().saturating_sub(NAMED);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         return (format!("waits for {}{more}", names.join(", ")), Some(first));
+    }
+    if let Hold::Asked(_) = run.task(task).hold {
+        return (format!("waits for locks: {}", queue.tells(run.id(), Some(run.graph().id(task)))), None);
+    }
+    if let Hold::Asked(_) = run.hold() {
+        return (format!("waits for the locks of the run: {}", queue.tells(run.id(), None)), None);
+    }
+    if let Some(pause) = run.paused() {
+        return (format!("does not start because {} paused the run", pause.by), None);
     }
     let finally = run.plan().steps[run.graph().step(task)].finally;
     let because = match run.phase() {

@@ -6,7 +6,8 @@ use crate::expr::{Scope, Template};
 use crate::fault::{Fault, FaultCode, Place, Source};
 use crate::ids::{HostName, ParamName};
 use crate::inventory::{Host, Inventory};
-use crate::runbook::{Action, Param, ParamKind, Runbook, SecretSource, Step, Transfer};
+use crate::lock::{Lock, bad_name};
+use crate::runbook::{Action, LockWanted, Param, ParamKind, Runbook, SecretSource, Step, Transfer};
 use crate::value::{Map, Value};
 
 use super::{Need, Plan, PlannedStep};
@@ -69,6 +70,7 @@ impl Plan {
             steps.push(PlannedStep { step, hosts, needs: Vec::new(), finally });
         }
         connect(&mut steps);
+        let locks = run_locks(&runbook.locks, &scope, around, &mut faults);
 
         if !faults.is_empty() {
             return Err(faults);
@@ -84,6 +86,7 @@ impl Plan {
             title: runbook.title,
             on_failure: runbook.on_failure,
             max_parallel: runbook.max_parallel,
+            locks,
             params,
             secrets,
             hosts,
@@ -103,6 +106,30 @@ pub(crate) fn param_scope(params: &BTreeMap<ParamName, Value>) -> Scope {
     }
     scope.insert("params".to_owned(), Value::Object(all));
     Scope(scope)
+}
+
+/// The locks of the run by their names, each once.
+fn run_locks(wanted: &[LockWanted], scope: &Scope, around: &Surroundings<'_>, faults: &mut Vec<Fault>) -> Vec<Lock> {
+    let mut locks: BTreeMap<String, u32> = BTreeMap::new();
+    for lock in wanted {
+        let source = lock.name.source();
+        let name = lock.name.render(scope).map_err(|error| error.to_string());
+        let name = name.and_then(|name| match bad_name(&name) {
+            Some(what) => Err(format!("the name `{}` {what}", name.escape_debug())),
+            None => Ok(name),
+        });
+        match name {
+            Ok(name) => {
+                let most = locks.entry(name).or_insert(lock.most);
+                *most = lock.most.min(*most);
+            }
+            Err(why) => {
+                let message = format!("the lock `{source}`: {why}");
+                faults.push(Fault::at(FaultCode::BadValue, around.source, lock.span, message));
+            }
+        }
+    }
+    locks.into_iter().map(|(name, most)| Lock { name, most }).collect()
 }
 
 /// `host` and `hosts` parameters name hosts that exist; a `hosts` value becomes the list of them.
@@ -167,7 +194,7 @@ fn select_all(patterns: Vec<String>, around: &Surroundings<'_>) -> Result<Vec<Ho
 fn hosts_of(step: &Step, scope: &Scope, around: &Surroundings<'_>) -> Result<Vec<HostName>, Vec<Fault>> {
     let Some(wanted) = &step.hosts else {
         return Ok(match &step.action {
-            Action::Assert(_) | Action::WaitFor(_) => Vec::new(),
+            Action::Assert(_) | Action::WaitFor(_) | Action::Approve(_) => Vec::new(),
             Action::Transfer(Transfer { to_host: Some(host), .. }) => vec![one_host(step, "to", host, scope, around)?],
             Action::Run(_)
             | Action::Exec(_)

@@ -55,6 +55,12 @@ impl PlanDiff {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+
+    /// Whether what differs only serves people.
+    pub fn is_wording(&self) -> bool {
+        let steps = self.changed.iter().flat_map(|change| &change.fields);
+        self.added.is_empty() && self.removed.is_empty() && self.plan.iter().chain(steps).all(FieldChange::is_wording)
+    }
 }
 
 impl Plan {

@@ -91,6 +91,15 @@ impl Run {
             Event::TaskParked { task, why } => self.task_parked(task, why),
             Event::ResolveStarted { task, outputs } => self.resolve_started(task, outputs, at),
             Event::TaskReleased { task } => self.task_released(task),
+            Event::ApprovalAsked { task, attempt, text, facts, .. } => {
+                self.approval_asked(task, *attempt, text, *facts)
+            }
+            Event::Voted { task, attempt, by, yes, .. } => self.voted(task, *attempt, by, *yes),
+            Event::LocksAsked { task, locks } => self.locks_asked(task.as_ref(), locks),
+            Event::LocksTaken { task } => self.locks_taken(task.as_ref()),
+            Event::LocksRefused { task, .. } => self.locks_refused(task),
+            Event::RunPaused { by, why } => self.run_paused(by, why),
+            Event::RunResumed => self.run_resumed(),
             Event::CancelStarted => self.cancel_started(at),
             Event::UndoStarted { because } => self.undo_started(because.as_ref(), at),
             Event::UndoAttemptStarted { task, attempt } => self.undo_attempt_started(task, *attempt, at),
@@ -101,7 +110,7 @@ impl Run {
         }
     }
 
-    fn named(&self, task: &TaskId) -> Result<TaskIndex, String> {
+    pub(super) fn named(&self, task: &TaskId) -> Result<TaskIndex, String> {
         self.graph.find(task).ok_or_else(|| format!("the plan has no task {task}"))
     }
 

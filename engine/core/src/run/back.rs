@@ -109,6 +109,9 @@ impl Run {
             },
             Phase::Finally => Err("the run is in its `finally` steps; there is nothing left to undo".to_owned()),
             Phase::New | Phase::Main if self.cancelled => Err("the run is being cancelled".to_owned()),
+            Phase::New | Phase::Main if !self.has_its_locks() => {
+                Err("nothing was done yet: the run waits for its locks".to_owned())
+            }
             Phase::New | Phase::Main => Ok(()),
             Phase::Ended(outcome) => Err(format!("the run is over: it {outcome}")),
         }
@@ -135,9 +138,14 @@ impl Run {
             }
             TaskState::Active(attempt) => match &attempt.at {
                 At::Settle { loss } | At::Lost(loss) => Happened::Unknown(loss.clone()),
-                At::Unless | At::Main | At::Transfer | At::Wait(_) | At::Assert | At::Probe(_) | At::Over => {
-                    Happened::GoingOn
-                }
+                At::Unless
+                | At::Main
+                | At::Transfer
+                | At::Wait(_)
+                | At::Assert
+                | At::Approval(_)
+                | At::Probe(_)
+                | At::Over => Happened::GoingOn,
             },
         }
     }
@@ -151,7 +159,7 @@ impl Run {
             | Action::Get(_)
             | Action::Transfer(_)
             | Action::Reboot(_) => true,
-            Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) => false,
+            Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) | Action::Approve(_) => false,
         };
         if let (Some(run), TaskState::Succeeded(_), true) = (task.taken, &task.state, acts) {
             return Some(LeftCause::TakenOver(run));

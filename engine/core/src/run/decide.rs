@@ -124,6 +124,8 @@ impl Draft {
             }
             Input::Replanned { by, why, text } => self.replanned(by, why, text),
             Input::TimerFired(timer) => self.fired(timer),
+            Input::LocksTaken(task) => self.granted(task.as_ref(), None),
+            Input::LocksRefused { task, why } => self.granted(task.as_ref(), Some(why)),
             Input::Said { id, by, word } => self.said(*id, by, word),
         }
     }

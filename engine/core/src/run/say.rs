@@ -44,6 +44,10 @@ impl fmt::Display for FailureCause {
             Self::Expression(why) => f.write_str(why),
             Self::Transfer(why) => write!(f, "the transfer failed: {why}"),
             Self::Unknown(loss) => write!(f, "its outcome is unknown: {loss}"),
+            Self::NotApproved { have, need } => write!(f, "nobody approved it in time: {have} of {need} said yes"),
+            Self::Rejected { by, why } if why.is_empty() => write!(f, "{by} rejected it"),
+            Self::Rejected { by, why } => write!(f, "{by} rejected it: {why}"),
+            Self::Deadlock(why) => f.write_str(why),
             Self::Cancelled => f.write_str("it was stopped because the run was cancelled or undone"),
         }
     }
@@ -79,6 +83,8 @@ impl fmt::Display for SuccessCause {
             Self::AlreadyDone => "was done already",
             Self::FoundDone => "was found done after its outcome had been unknown",
             Self::ByHand => "was done by hand",
+            Self::Approved => "was approved",
+            Self::Unopposed => "was taken for approved: nobody objected in time",
         })
     }
 }
@@ -103,6 +109,7 @@ impl TaskState {
                 At::Unless => "checking",
                 At::Main | At::Transfer | At::Assert => "running",
                 At::Wait(_) => "pausing",
+                At::Approval(_) => "asking",
                 At::Probe(_) => "verifying",
                 At::Settle { .. } | At::Lost(_) => "lost",
                 At::Over => "ending",

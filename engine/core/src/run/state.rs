@@ -12,7 +12,9 @@ use crate::time::Timestamp;
 
 use super::cause::Outcome;
 use super::effect::{Change, Effect};
+use super::hold::Hold;
 use super::input::WordId;
+use super::pause::Pause;
 use super::secrets::Secrets;
 use super::task::{At, Probing, Task, TaskState, Undo};
 
@@ -41,6 +43,13 @@ pub struct Run {
     pub(super) ready: OrdSet<TaskIndex>,
     /// Tasks with an attempt going on, or a pause between two.
     pub(super) active: OrdSet<TaskIndex>,
+    /// Those of them that wait for an approval.
+    pub(super) asking: OrdSet<TaskIndex>,
+    /// Tasks that wait for nothing but locks.
+    pub(super) queueing: OrdSet<TaskIndex>,
+    /// The locks of the run as a whole.
+    pub(super) hold: Hold,
+    pub(super) paused: Option<Pause>,
     /// Tasks that wait for a person.
     pub(super) parked: OrdSet<TaskIndex>,
     /// Those of them that keep the rest from going on.
@@ -51,7 +60,7 @@ pub struct Run {
     pub(super) settled: [u32; 2],
     pub(super) failed: u32,
     pub(super) cancelled: bool,
-    /// Cancelled while in `finally`: that is left undone too.
+    /// Cancelled while in `finally`, or before the run had its locks: that is left undone too.
     pub(super) abandoned: bool,
     pub(super) undone: bool,
     /// The failed task that asks for undo, until undo starts.
@@ -101,6 +110,10 @@ impl Run {
             changed: Timestamp::default(),
             blame: OrdMap::new(),
             active: OrdSet::new(),
+            asking: OrdSet::new(),
+            queueing: OrdSet::new(),
+            hold: Hold::No,
+            paused: None,
             parked: OrdSet::new(),
             holding: OrdSet::new(),
             begun: Vector::new(),
@@ -169,6 +182,12 @@ impl Run {
             Phase::Ended(outcome) => Some(outcome),
             Phase::New | Phase::Main | Phase::Undoing | Phase::Finally => None,
         }
+    }
+
+    /// Whether nothing can go on without a person, except that the time for their answer may come to its end.
+    pub fn waits_for_people(&self) -> bool {
+        let timers = self.asking.iter().filter(|&&t| self.step_of(t).time_limit().is_some()).count();
+        self.is_parked() || (self.outcome().is_none() && !self.asking.is_empty() && self.wanted.len() == timers)
     }
 
     /// A task's state.
@@ -245,6 +264,7 @@ impl Run {
             | At::Transfer
             | At::Wait(_)
             | At::Assert
+            | At::Approval(_)
             | At::Lost(_)
             | At::Over => None,
         }
@@ -262,6 +282,7 @@ pub(super) fn action_at(step: &Step, now: Timestamp) -> At {
         Action::Run(_) | Action::Exec(_) | Action::Reboot(_) => At::Main,
         Action::Put(_) | Action::Get(_) | Action::Transfer(_) => At::Transfer,
         Action::Assert(_) => At::Assert,
+        Action::Approve(_) => At::Approval(None),
         Action::WaitFor(_) => At::Wait(None),
         Action::WaitUntil(_) => At::Probe(Probing { since: now, next: None, by_hand: false }),
     }

@@ -105,7 +105,8 @@ impl Run {
                 | Action::Transfer(_)
                 | Action::Assert(_)
                 | Action::WaitFor(_)
-                | Action::WaitUntil(_),
+                | Action::WaitUntil(_)
+                | Action::Approve(_),
             ) => None,
             (Part::Main, Action::Reboot(_)) => Some(Script { text: REBOOT.to_owned(), shell: "sh".to_owned() }),
         };
@@ -160,7 +161,8 @@ impl Run {
             | Action::Reboot(_)
             | Action::Assert(_)
             | Action::WaitFor(_)
-            | Action::WaitUntil(_) => Err(format!("step {} moves no files", step.id)),
+            | Action::WaitUntil(_)
+            | Action::Approve(_) => Err(format!("step {} moves no files", step.id)),
         }
     }
 
@@ -170,6 +172,7 @@ impl Run {
             Action::Put(_) | Action::Get(_) | Action::Transfer(_) => self.transfer_text(task).map(drop),
             Action::Reboot(reboot) => self.render(task, "message", &reboot.message).map(drop),
             Action::Exec(words) => self.exec_script(task, words).map(drop),
+            Action::Approve(approve) => self.render(task, "prompt", &approve.prompt).map(drop),
             Action::Run(_) | Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) => Ok(()),
         }?;
         self.env(task, Part::Main, "").map(drop)
@@ -200,7 +203,7 @@ impl Run {
         that.is_true(&self.scope(task, that.steps())).map_err(|error| format!("`{}`: {error}", that.source()))
     }
 
-    fn render(&self, task: TaskIndex, field: &str, template: &Template) -> Result<String, String> {
+    pub(super) fn render(&self, task: TaskIndex, field: &str, template: &Template) -> Result<String, String> {
         if template.is_constant() {
             return template.render(&Scope::default()).map_err(|error| error.to_string());
         }

@@ -1,6 +1,7 @@
 //! A runbook: what somebody wrote, checked. The form on paper is in `syntax`, what needs all steps to check in `check`,
 //! values of parameters in `values`.
 
+mod approve;
 mod check;
 mod moving;
 mod secret;
@@ -17,6 +18,7 @@ use crate::fault::Span;
 use crate::ids::{EnvName, ParamName, RunbookName, StepId};
 use crate::value::Value;
 
+pub use approve::{Approve, OnTimeout, Voter};
 pub use moving::{Get, Manner, Put, PutSource, Reboot, Transfer};
 pub use secret::{Piece, Sealed, SecretSource, speaks_of};
 pub(crate) use syntax::words;
@@ -39,10 +41,24 @@ pub struct Runbook {
     pub on_failure: OnFailure,
     /// How many tasks may be in flight at once.
     pub max_parallel: u32,
+    /// What the run must have for itself, from before its first task until it is over.
+    pub locks: Vec<LockWanted>,
     /// In the order of the document.
     pub steps: Vec<Step>,
     /// Steps that run when the others have come to an end, however that was.
     pub finally: Vec<Step>,
+}
+
+/// A lock that a run or a step must have.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LockWanted {
+    /// Its name.
+    pub name: Template,
+    /// How many may hold it at once; see [`crate::lock::Lock::most`].
+    pub most: u32,
+    /// Where it was written; nothing that a plan keeps.
+    #[serde(skip)]
+    pub span: Span,
 }
 
 /// How many tasks of a run are in flight at once, where the runbook does not say.
@@ -161,6 +177,9 @@ pub struct Step {
     pub point_of_no_return: bool,
     /// Keep no output of it.
     pub no_log: bool,
+    /// What each of its tasks must have for itself, from before it begins until it is settled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub locks: Vec<LockWanted>,
     /// For selecting and for people.
     pub tags: Vec<String>,
     /// Where it was written.
@@ -182,8 +201,25 @@ impl Step {
                 | Action::Transfer(_)
                 | Action::Reboot(_)
                 | Action::Assert(_)
-                | Action::WaitFor(_),
+                | Action::WaitFor(_)
+                | Action::Approve(_),
             ) => None,
+        }
+    }
+
+    /// How long an attempt may take.
+    pub fn time_limit(&self) -> Option<Duration> {
+        match &self.action {
+            Action::Approve(approve) => approve.timeout,
+            Action::Run(_)
+            | Action::Exec(_)
+            | Action::Put(_)
+            | Action::Get(_)
+            | Action::Transfer(_)
+            | Action::Reboot(_)
+            | Action::Assert(_)
+            | Action::WaitFor(_)
+            | Action::WaitUntil(_) => self.timeout,
         }
     }
 }
@@ -210,6 +246,8 @@ pub enum Action {
     WaitFor(Duration),
     /// A script is asked until it exits 0.
     WaitUntil(Probe),
+    /// People decide whether the run goes on.
+    Approve(Approve),
 }
 
 /// A constant text for an interpreter.

@@ -162,6 +162,10 @@ pub struct Say {
 /// What a person can say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Said {
+    /// Yes to what the task asks.
+    Approve,
+    /// No to what the task asks.
+    Reject,
     /// Try the task again.
     Retry,
     /// Go on without it.

@@ -291,6 +291,8 @@ impl JobTask {
             | Input::TransferProgressed { .. }
             | Input::TransferFailed { .. }
             | Input::TimerFired(_)
+            | Input::LocksTaken(_)
+            | Input::LocksRefused { .. }
             | Input::Replanned { .. }
             | Input::Said { .. } => Input::JobStopped { job, exit: None, printed: Printed::default() },
         }

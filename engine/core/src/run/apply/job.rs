@@ -94,7 +94,7 @@ impl Run {
                     At::Probe(Probing { next: Some(at), ..probing.clone() })
                 }
                 At::Main | At::Unless | At::Probe(_) => At::Lost(why.clone()),
-                At::Transfer | At::Wait(_) | At::Assert | At::Lost(_) | At::Over => {
+                At::Transfer | At::Wait(_) | At::Assert | At::Approval(_) | At::Lost(_) | At::Over => {
                     return Err("no job is going on".to_owned());
                 }
             };

@@ -62,7 +62,7 @@ impl Draft {
             }
             // `unless` said no: the action is wanted now.
             Some(At::Unless) => {}
-            Some(At::Transfer | At::Wait(_) | At::Assert | At::Lost(_) | At::Over) | None => {}
+            Some(At::Transfer | At::Wait(_) | At::Assert | At::Approval(_) | At::Lost(_) | At::Over) | None => {}
         }
     }
 

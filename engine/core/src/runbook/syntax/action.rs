@@ -22,7 +22,7 @@ impl Drafter<'_, '_> {
         let mut given = Vec::new();
         let mut action = None;
         let mut within = None;
-        for name in ["run", "exec", "put", "get", "transfer", "reboot", "assert", "wait"] {
+        for name in ["run", "exec", "put", "get", "transfer", "reboot", "assert", "wait", "approve"] {
             let Some(entry) = fields.entry(name) else { continue };
             given.push((name, entry.key_span));
             let node = &entry.value;
@@ -37,6 +37,7 @@ impl Drafter<'_, '_> {
                     Action::Reboot(reboot)
                 }),
                 "assert" => self.read_assert(node, uses).map(Action::Assert),
+                "approve" => self.read_approve(node, uses).map(Action::Approve),
                 _ => self.read_wait(node, shell),
             };
             action = action.or(read);

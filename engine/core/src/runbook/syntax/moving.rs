@@ -278,7 +278,8 @@ impl Drafter<'_, '_> {
                 | Action::Reboot(_)
                 | Action::Assert(_)
                 | Action::WaitFor(_)
-                | Action::WaitUntil(_),
+                | Action::WaitUntil(_)
+                | Action::Approve(_),
                 _,
             ) => {}
         }

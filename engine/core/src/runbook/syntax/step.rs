@@ -17,10 +17,9 @@ const DEFAULT_SHELL: &str = "sh";
 /// The pause between two questions of a probe where none is given.
 const DEFAULT_EVERY: Duration = Duration::from_secs(2);
 
-/// Fields of steps that are designed, and not there yet. The first five are actions.
-const LATER: [&str; 10] =
-    ["hook", "approve", "call", "notify", "steps", "for_each", "batch", "max_failures", "locks", "estimate"];
-const LATER_ACTIONS: usize = 5;
+/// Fields of steps that are designed, and not there yet. The first four are actions.
+const LATER: [&str; 8] = ["hook", "call", "notify", "steps", "for_each", "batch", "max_failures", "estimate"];
+const LATER_ACTIONS: usize = 4;
 
 /// Modifiers that somebody gave, with the places of their keys.
 pub(super) struct Given(Vec<(&'static str, Span)>);
@@ -54,7 +53,7 @@ impl Drafter<'_, '_> {
         let shell = shell.unwrap_or_else(|| DEFAULT_SHELL.to_owned());
         let (actions, action, within) = self.read_action(&mut fields, &shell, &mut uses);
         let sees = match &action {
-            Some(Action::Assert(_) | Action::WaitFor(_)) => Sees::NoHost,
+            Some(Action::Assert(_) | Action::WaitFor(_) | Action::Approve(_)) => Sees::NoHost,
             Some(
                 Action::Run(_)
                 | Action::Exec(_)
@@ -82,6 +81,8 @@ impl Drafter<'_, '_> {
         let become_user = given.take(&mut fields, "become").and_then(|node| self.read_user(node));
         let env = given.take(&mut fields, "env").map(|node| self.read_env(node, sees, &mut uses)).unwrap_or_default();
         let outputs = given.take(&mut fields, "outputs").map(|node| self.read_outputs(node)).unwrap_or_default();
+        let locks =
+            given.take(&mut fields, "locks").map(|node| self.read_locks(node, sees, &mut uses)).unwrap_or_default();
         let on_failure =
             given.take(&mut fields, "on_failure").and_then(|node| self.reader.word(node, "on_failure", &ON_FAILURE));
         let point_of_no_return = self.read_flag(&mut fields, &mut given, "point_of_no_return");
@@ -128,6 +129,7 @@ impl Drafter<'_, '_> {
                 on_failure,
                 point_of_no_return,
                 no_log,
+                locks,
                 tags,
                 span: first_line,
             }),
@@ -148,7 +150,8 @@ impl Drafter<'_, '_> {
             [] => {
                 let name = id.map_or(String::new(), |id| format!(" `{id}`"));
                 let message = format!("the step{name} does nothing");
-                let hint = "give it one of `run`, `exec`, `put`, `get`, `transfer`, `reboot`, `assert`, `wait`";
+                let hint =
+                    "give it one of `run`, `exec`, `put`, `get`, `transfer`, `reboot`, `assert`, `wait`, `approve`";
                 self.reader.fault_with(FaultCode::Action, first_line, message, hint);
             }
             [_] => {}
@@ -170,7 +173,7 @@ impl Drafter<'_, '_> {
             | Action::Get(_)
             | Action::Transfer(_)
             | Action::Reboot(_) => true,
-            Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) => false,
+            Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) | Action::Approve(_) => false,
         };
         let scripts = works && ["unless", "verify", "undo"].iter().any(|script| given.place(script).is_some());
         let looks = matches!(action, Action::WaitUntil(_));
@@ -181,7 +184,7 @@ impl Drafter<'_, '_> {
                 "outputs" => matches!(action, Action::Run(_) | Action::Exec(_)),
                 "env" | "no_log" => matches!(action, Action::Run(_) | Action::Exec(_)) || looks || scripts,
                 "shell" => matches!(action, Action::Run(_)) || looks || scripts,
-                // `needs`, `when`, `barrier`, `on_failure`, `point_of_no_return`: they are about any step.
+                // `needs`, `when`, `barrier`, `on_failure`, `point_of_no_return`, `locks`: they are about any step.
                 _ => true,
             };
             if !fits {
@@ -194,7 +197,8 @@ impl Drafter<'_, '_> {
                     | Action::Get(_)
                     | Action::Transfer(_)
                     | Action::Reboot(_)
-                    | Action::Assert(_) => name,
+                    | Action::Assert(_)
+                    | Action::Approve(_) => name,
                 };
                 let message = format!("`{modifier}` does nothing on `{what}`");
                 self.reader.fault_with(FaultCode::Conflict, *place, message, "take it out");

@@ -184,13 +184,13 @@ fn a_document_that_is_no_runbook() {
             vec![
                 "r:2:9: wrong-type: `step` takes a map, not a text",
                 "r:2:12: missing-field: `step` needs `id` (a short name, such as `id: stop`)",
-                "r:2:12: action: the step does nothing (give it one of `run`, `exec`, `put`, `get`, `transfer`, `reboot`, `assert`, `wait`)",
+                "r:2:12: action: the step does nothing (give it one of `run`, `exec`, `put`, `get`, `transfer`, `reboot`, `assert`, `wait`, `approve`)",
             ],
         ),
         (
-            "runbook: x\nsteps: [{ id: a, run: y }]\nlocks: []\nstepz: 1\nmax_parallel: 0\non_failure: retry\n",
+            "runbook: x\nsteps: [{ id: a, run: y }]\nwindows: []\nstepz: 1\nmax_parallel: 0\non_failure: retry\n",
             vec![
-                "r:3:1: unknown-field: `locks` is not in this version of Piton",
+                "r:3:1: unknown-field: `windows` is not in this version of Piton",
                 "r:4:1: unknown-field: `runbook` has no field `stepz` (did you mean `steps`?)",
                 "r:5:15: bad-value: `max_parallel` is 0 and must be from 1 to 100000",
                 "r:6:13: bad-value: `on_failure` cannot be `retry` (it is one of `stop`, `undo`, `continue`)",
@@ -208,7 +208,7 @@ fn faults_of_one_step() {
         (
             "{ id: b }",
             vec![
-                "4:5: action: the step `b` does nothing (give it one of `run`, `exec`, `put`, `get`, `transfer`, `reboot`, `assert`, `wait`)",
+                "4:5: action: the step `b` does nothing (give it one of `run`, `exec`, `put`, `get`, `transfer`, `reboot`, `assert`, `wait`, `approve`)",
             ],
         ),
         (
@@ -225,11 +225,60 @@ fn faults_of_one_step() {
         (
             "{ id: b, rum: x }",
             vec![
-                "4:5: action: the step `b` does nothing (give it one of `run`, `exec`, `put`, `get`, `transfer`, `reboot`, `assert`, `wait`)",
+                "4:5: action: the step `b` does nothing (give it one of `run`, `exec`, `put`, `get`, `transfer`, `reboot`, `assert`, `wait`, `approve`)",
                 "4:14: unknown-field: `step` has no field `rum` (did you mean `run`?)",
             ],
         ),
-        ("{ id: b, approve: x }", vec!["4:14: unknown-field: `approve` is not in this version of Piton"]),
+        (
+            "{ id: b, approve: { who: [], count: 0, on_timeout: aprove } }",
+            vec![
+                "4:23: missing-field: `approve` needs `prompt` (what people are asked to agree to)",
+                "4:30: bad-value: `who` names nobody (leave it out for everybody)",
+                "4:41: bad-value: `count` is 0 and must be from 1 to 100",
+                "4:44: conflict: `on_timeout` does nothing without `timeout`: the run waits as long as it takes",
+                "4:56: bad-value: `on_timeout` cannot be `aprove` (did you mean `approve`?)",
+            ],
+        ),
+        (
+            "{ id: b, approve: { prompt: x, who: [ann, ann, -x, \"%\", \"a b\"], count: 4, timeout: 0s } }",
+            vec![
+                "4:47: duplicate: `ann` stands here twice",
+                "4:52: bad-name: `-x` is nobody who can approve (who may approve is a user, `user@machine`, or a unix group as `%group`)",
+                "4:56: bad-name: `%` is nobody who can approve (who may approve is a user, `user@machine`, or a unix group as `%group`)",
+                "4:61: bad-name: `a b` is nobody who can approve (who may approve is a user, `user@machine`, or a unix group as `%group`)",
+                "4:76: conflict: `count` is 4, but `who` names only 1 (each person has one vote)",
+                "4:88: bad-value: `timeout` must be more than zero",
+            ],
+        ),
+        ("{ id: b, approve: { prompt: x, who: [ann, \"%ops\"], count: 9, timeout: 5m, on_timeout: approve } }", vec![]),
+        (
+            "{ id: b, approve: \"{{ host.name }}\", hosts: x, retry: 2, undo: x, timeout: 5m }",
+            vec![
+                "4:27: unknown-param: `host` is not known here: this step runs on no host",
+                "4:42: conflict: `hosts` does nothing on `approve` (take it out)",
+                "4:52: conflict: `retry` does nothing on `approve` (take it out)",
+                "4:62: conflict: `undo` does nothing on `approve` (take it out)",
+                "4:71: conflict: `timeout` does nothing on `approve` (take it out)",
+            ],
+        ),
+        (
+            "{ id: b, run: x, locks: [a, a, { name: b, shared: true, count: 2 }, { count: 0 }, \"a b\", \"\"] }",
+            vec![
+                "4:33: duplicate: the lock `a` stands here twice",
+                "4:61: conflict: a lock is `shared` by all, or by a `count` of holders, not both",
+                "4:73: missing-field: `locks` needs `name` (the name of the lock, such as `name: \"vm/{{ vm }}\"`)",
+                "4:82: bad-value: `count` is 0 and must be from 1 to 10000",
+                "4:87: bad-name: the name of the lock `a b` has a space or a control character (one word, such as `vm/web1`)",
+                "4:94: bad-name: the name of the lock `` is empty (one word, such as `vm/web1`)",
+            ],
+        ),
+        (
+            "{ id: b, run: x, locks: { name: \"{{ nope }}/{{ host.name }}\", cuont: 2 } }",
+            vec![
+                "4:41: unknown-param: there is no parameter or variable `nope`",
+                "4:67: unknown-field: `locks` has no field `cuont` (did you mean `count`?)",
+            ],
+        ),
         ("{ id: b, run: x, for_each: [1] }", vec!["4:22: unknown-field: `for_each` is not in this version of Piton"]),
         ("{ id: b, run: }", vec!["4:17: wrong-type: `run` is empty; it takes a text"]),
         ("{ id: b, run: ' ' }", vec!["4:19: bad-value: the script of `run` is empty"]),

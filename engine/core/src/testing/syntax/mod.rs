@@ -44,7 +44,9 @@ const IN_ANSWERS: [&str; 11] =
 /// What conditions can name.
 const IN_CONDITIONS: [&str; 3] = ["hosts", "before", "params"];
 
-const SAID: [(&str, Said); 5] = [
+const SAID: [(&str, Said); 7] = [
+    ("approve", Said::Approve),
+    ("reject", Said::Reject),
     ("retry", Said::Retry),
     ("skip", Said::Skip),
     ("resolve", Said::Resolve),
@@ -232,7 +234,7 @@ impl Drafter<'_, '_> {
             }
         };
         let outputs = fields.take("outputs").and_then(|node| self.read_plain_map(node, "outputs")).unwrap_or_default();
-        let needs_task = matches!(what, Some(Said::Retry | Said::Skip | Said::Resolve));
+        let needs_task = matches!(what, Some(Said::Retry | Said::Skip | Said::Resolve | Said::Approve | Said::Reject));
         if needs_task && at.is_none() {
             self.reader.missing(fields.span(), "says", "at", "the task that it is about: `at: copy[hv1]`");
         }
