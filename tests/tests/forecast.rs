@@ -1,6 +1,5 @@
 //! How long a run takes, as earlier runs tell: in the plan, in `show` and in `watch`.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
 use piton_tests::cli::Place;
 use serde_json::Value;

@@ -13,6 +13,7 @@ mod foreground;
 mod history;
 mod inventory;
 mod moment;
+mod onto;
 mod parts;
 mod planning;
 mod project;

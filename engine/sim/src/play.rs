@@ -140,7 +140,7 @@ impl<'a> Player<'a> {
             clock: self.clock.clone(),
             outputs: self.outputs.clone(),
             observer: self.prompter.clone(),
-            secrets: Arc::new(SimSecrets),
+            secrets: Arc::new(SimSecrets(self.staged.test.secrets.clone())),
         }
     }
 

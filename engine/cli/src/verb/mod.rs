@@ -17,6 +17,7 @@ mod logs;
 mod ls;
 mod plan;
 mod report;
+mod rerun;
 mod resume;
 mod run;
 mod say;
@@ -47,6 +48,7 @@ pub(crate) enum Verb {
     Graph(graph::Args),
     Report(report::Args),
     Resume(resume::Args),
+    Rerun(rerun::Args),
     Cancel(say::CancelArgs),
     Retry(say::RetryArgs),
     Skip(say::SkipArgs),
@@ -82,13 +84,14 @@ pub(crate) fn run(cli: Cli, screen: &Screen) -> Result<Code, Failure> {
             Verb::Graph(args) => graph::run(args, globals, screen).await,
             Verb::Report(args) => report::run(args, globals, screen).await,
             Verb::Resume(args) => resume::run(args, globals, screen).await,
+            Verb::Rerun(args) => rerun::run(args, globals, screen).await,
             Verb::Cancel(args) => args.run(globals, screen).await,
             Verb::Retry(args) => args.run(globals, screen).await,
             Verb::Skip(args) => args.run(globals, screen).await,
             Verb::Resolve(args) => args.run(globals, screen).await,
             Verb::Undo(args) => undo::run(args, globals, screen).await,
             Verb::Hosts(args) => hosts::run(args, globals, screen).await,
-            Verb::Test(args) => test::run(args, globals, screen),
+            Verb::Test(args) => test::run(args, globals, screen).await,
             Verb::Verify(args) => verify::run(args, globals, screen).await,
             Verb::Schema(args) => schema::run(&args, screen),
             Verb::Init(args) => init::run(args, screen),

@@ -198,7 +198,8 @@ fn off_path(groups: &[Vec<String>], there: &[&TaskId]) -> Option<String> {
     there.get(at).map(|more| format!("{more} came as well"))
 }
 
-fn task_end(state: &TaskState) -> Option<TaskEnd> {
+/// How a task ended, or where it stands; `None` while something is going on.
+pub fn task_end(state: &TaskState) -> Option<TaskEnd> {
     match state {
         TaskState::Succeeded(SuccessCause::Ran) => Some(TaskEnd::Ran),
         TaskState::Succeeded(SuccessCause::AlreadyDone) => Some(TaskEnd::Satisfied),
