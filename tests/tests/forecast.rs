@@ -7,20 +7,20 @@ const PITON: &str = env!("CARGO_BIN_EXE_piton-under-test");
 
 const BOOK: &str = r#"runbook: slow
 params:
-  go: { type: path }
+  open: { type: path }
 steps:
   - id: work
-    run: test -e "$go" || exit 1
+    run: test -e "$open" || exit 1
   - id: rest
     wait: { for: 1h }
-    when: "!go.ends_with(`now`)"
+    when: "!open.ends_with(`now`)"
 "#;
 
 #[test]
 fn a_plan_tells_how_long_it_takes_once_it_has_been_run() {
     let place = Place::new(PITON);
     place.write("runbooks/slow.yaml", BOOK);
-    let go = format!("go={}", place.write("now", "").display());
+    let go = format!("open={}", place.write("now", "").display());
     let expected = || -> Value { place.piton(&["--json", "plan", "slow", &go]).json()[0]["expected"].clone() };
     // A wait says itself how long it takes; of the work nothing is known.
     assert_eq!((&expected()["unknown"], &expected()["median"]), (&Value::from(1), &Value::from(3600.0)));
@@ -37,7 +37,7 @@ fn a_plan_tells_how_long_it_takes_once_it_has_been_run() {
     assert!(place.piton(&["run", "--dry-run", "slow", &go]).out.contains("takes   about 60 min\n"));
 
     // A run that goes on says how much is left of it.
-    let later = format!("go={}", place.write("later", "").display());
+    let later = format!("open={}", place.write("later", "").display());
     let id = place.piton(&["run", "--detach", "slow", &later]).out.trim().to_owned();
     let shown = place.wait(&["show", &id], |out| out.contains("pausing"));
     assert!(
@@ -56,7 +56,7 @@ fn planning_makes_no_store() {
     let place = Place::new(PITON);
     place.write("runbooks/slow.yaml", BOOK);
     let nowhere = place.outside("nowhere");
-    let planned = place.piton(&["--state", &nowhere.display().to_string(), "plan", "slow", "go=/x"]);
+    let planned = place.piton(&["--state", &nowhere.display().to_string(), "plan", "slow", "open=/x"]);
     assert_eq!(planned.code, 0, "{}", planned.err);
     assert!(!nowhere.exists());
 }

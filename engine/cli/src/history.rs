@@ -60,13 +60,17 @@ pub(crate) async fn of(store: &Store, runbook: &RunbookName, but: Option<RunId>)
     Ok(history)
 }
 
-/// What a run of the plan takes; `None` where nothing is known, or the store cannot be read: nobody plans to be told that.
-/// A store that is not there is not made.
+/// What a run of the plan takes; `None` where nothing is known. Nobody plans to be told that the store cannot be read, and a
+/// store that is not there is not made.
 pub(crate) async fn of_plan(globals: &Globals, project: Option<&Project>, plan: &Plan) -> Option<Forecast> {
-    let dir = store::state_dir(globals.state.as_deref()).ok()?;
-    std::fs::read_dir(dir).ok()?.next()?.ok()?;
-    let store = Store::open(globals, project).ok()?;
-    Forecast::of_plan(plan, &of(&store, &plan.runbook, None).await.ok()?)
+    let there = store::state_dir(globals.state.as_deref())
+        .is_ok_and(|dir| std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()));
+    let store = if there { Store::open(globals, project).ok() } else { None };
+    let history = match &store {
+        Some(store) => of(store, &plan.runbook, None).await.unwrap_or_default(),
+        None => History::default(),
+    };
+    Forecast::of_plan(plan, &history)
 }
 
 /// What is left of a run; `None` where it is over, waits for a person, or too little is known.

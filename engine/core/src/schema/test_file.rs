@@ -13,6 +13,7 @@ about: All of it
 hosts: { h1: { state: { n: 1 }, labels: { a: b }, vars: { c: 1 } }, local: }
 groups: { all_of_them: [h1] }
 params: { p: 1, q: [a, b] }
+secrets: { s: t }
 answers:
   - { step: a, part: run, host: h1, script: x, attempt: 1, round: 1, when: 'true', exit: 1, stdout: a, stderr: b, outputs: { a: b }, set: { n: 2 }, elsewhere: { h1: { n: 3 } }, later: { after: 3s, set: { n: 4 } }, takes: 2s }
   - { step: b, passes: 'true' }
@@ -52,6 +53,7 @@ pub(super) const SHAPES: &[Shape] = &[
             may("hosts", Map("", &Maybe(&A("host"))), "The hosts there are; `local` is the machine that runs Piton."),
             may("groups", Map("", &OneOrMore(&Text)), "Lists of these hosts."),
             may("params", Map("", &Any), "Values for the runbook's parameters, in all tests."),
+            may("secrets", Map("", &Any), "Stand-ins for the runbook's secrets, in all tests."),
             may("answers", List(&A("answer")), "What scripts do, in all tests; the first that fits answers."),
             may("model", Text, "A function in Rhai for scripts that no answer fits."),
             may("always", CONDITIONS, "Conditions that hold at every moment."),
@@ -123,6 +125,7 @@ pub(super) const SHAPES: &[Shape] = &[
         fields: &[
             must("name", Text, "A sentence; `piton test --only TEXT` chooses by it."),
             may("params", Map("", &Any), "On top of the file's."),
+            may("secrets", Map("", &Any), "On top of the file's."),
             may("hosts", Map("", &Maybe(&A("host"))), "On top of the file's; states are merged, `null` takes away."),
             may("answers", List(&A("answer")), "Before the file's."),
             may("says", List(&A("says")), "What people say, in this order."),
