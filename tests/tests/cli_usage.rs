@@ -42,6 +42,7 @@ fn the_help_as_a_whole() {
       graph        Draw the steps of a runbook, or of a run with where they stand
       report       Tell the whole story of a run to somebody who was not there
       resume       Drive a run that nobody drives, from where it is
+      rerun        Do a run that is over again, from where it failed
       cancel       Stop a run; the steps under `finally` still run
       retry        Try parked tasks again
       skip         Go on as if parked tasks were not there
@@ -50,6 +51,7 @@ fn the_help_as_a_whole() {
       hosts        List hosts, see whether they answer, and what they are
       test         Play the tests of runbooks on simulated hosts
       verify       Prove that nothing in the journal of a run was changed
+      schema       Print the JSON Schema of a kind of document, for editors
       init         Make a small project that works at once
       completions  Print what makes a shell complete `piton`, its runbooks and its runs
       engine       Drive runs without showing them
@@ -389,6 +391,22 @@ fn the_help_of_verbs_that_act() {
     Options:
           --latest
               The newest run that is open
+
+          --onto <FILE>
+              Go on with this corrected runbook: what has not begun, or has failed and waits for a
+              decision, may be another
+
+          --yes
+              Do not ask whether the corrected runbook is right
+
+          --dry-run
+              Only show what the corrected runbook changes
+
+          --retry
+              Try the failed tasks whose steps are corrected again at once
+
+          --why <TEXT>
+              The reason for going on with another runbook, for the journal
 
           --secret <NAME=SOURCE>
               Where a secret comes from: `env:NAME`, `file:PATH`, `cmd:COMMAND`, or `prompt` to be asked

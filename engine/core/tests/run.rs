@@ -4,6 +4,8 @@
 
 #[path = "run/anew.rs"]
 mod anew;
+#[path = "run/attempts.rs"]
+mod attempts;
 #[path = "run/back.rs"]
 mod back;
 #[path = "run/failure.rs"]

@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
+#[path = "driver/anew.rs"]
+mod anew;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 

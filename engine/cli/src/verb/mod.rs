@@ -17,9 +17,11 @@ mod logs;
 mod ls;
 mod plan;
 mod report;
+mod rerun;
 mod resume;
 mod run;
 mod say;
+mod schema;
 mod show;
 mod test;
 mod undo;
@@ -46,6 +48,7 @@ pub(crate) enum Verb {
     Graph(graph::Args),
     Report(report::Args),
     Resume(resume::Args),
+    Rerun(rerun::Args),
     Cancel(say::CancelArgs),
     Retry(say::RetryArgs),
     Skip(say::SkipArgs),
@@ -54,6 +57,7 @@ pub(crate) enum Verb {
     Hosts(hosts::Args),
     Test(test::Args),
     Verify(verify::Args),
+    Schema(schema::Args),
     Init(init::Args),
     Completions(completions::Args),
     Engine(engine::Args),
@@ -80,6 +84,7 @@ pub(crate) fn run(cli: Cli, screen: &Screen) -> Result<Code, Failure> {
             Verb::Graph(args) => graph::run(args, globals, screen).await,
             Verb::Report(args) => report::run(args, globals, screen).await,
             Verb::Resume(args) => resume::run(args, globals, screen).await,
+            Verb::Rerun(args) => rerun::run(args, globals, screen).await,
             Verb::Cancel(args) => args.run(globals, screen).await,
             Verb::Retry(args) => args.run(globals, screen).await,
             Verb::Skip(args) => args.run(globals, screen).await,
@@ -88,6 +93,7 @@ pub(crate) fn run(cli: Cli, screen: &Screen) -> Result<Code, Failure> {
             Verb::Hosts(args) => hosts::run(args, globals, screen).await,
             Verb::Test(args) => test::run(args, globals, screen).await,
             Verb::Verify(args) => verify::run(args, globals, screen).await,
+            Verb::Schema(args) => schema::run(&args, screen),
             Verb::Init(args) => init::run(args, screen),
             Verb::Completions(args) => completions::run(args, screen),
             Verb::Engine(args) => engine::run(args, globals, screen).await,

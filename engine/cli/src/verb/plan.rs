@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use piton_core::expr::Template;
+use piton_core::forecast::Forecast;
 use piton_core::ids::{AttemptId, HostName, JobId, ParamName, Part, RunId};
 use piton_core::plan::{Plan, PlannedStep};
 use piton_core::run::{JobText, PutText, Run, TransferText};
@@ -14,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::cli::Globals;
 use crate::exit::{Code, Failure, count};
+use crate::history;
 use crate::planning::{self, Wanted};
 use crate::screen::{BOLD, CYAN, DIM, Out, Screen};
 use crate::visible::visible_lines;
@@ -36,7 +38,8 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
     if args.undo {
         return way_back(planned.plan, screen);
     }
-    show(&planned.plan, planned.source.name.as_ref(), screen)
+    let expected = history::of_plan(globals, planned.project.as_ref(), &planned.plan).await;
+    show(&planned.plan, planned.source.name.as_ref(), expected.as_ref(), screen)
 }
 
 fn way_back(plan: Plan, screen: &Screen) -> Result<Code, Failure> {
@@ -51,16 +54,21 @@ fn way_back(plan: Plan, screen: &Screen) -> Result<Code, Failure> {
     Ok(Code::Succeeded)
 }
 
-/// Shows a plan.
-pub(crate) fn show(plan: &Plan, from: &str, screen: &Screen) -> Result<Code, Failure> {
+/// Shows a plan, and how long it takes where earlier runs tell.
+pub(crate) fn show(plan: &Plan, from: &str, expected: Option<&Forecast>, screen: &Screen) -> Result<Code, Failure> {
     // No event has happened to this run: it only serves to ask what its texts are.
     let run = Run::new(RunId::from_parts(0, 0), Arc::new(plan.clone()));
     let mut out = screen.out();
     if screen.json {
-        out.json(&as_json(plan, &run))?;
+        let mut value = as_json(plan, &run);
+        value["expected"] = history::as_json(expected);
+        out.json(&value)?;
     } else {
         out.line(format_args!("{}  {}", out.paint(BOLD, &plan.runbook), plan.title))?;
         out.line(format_args!("from    {from}"))?;
+        if let Some(expected) = expected {
+            out.line(format_args!("takes   {}", history::line(expected)))?;
+        }
         text(&run, &mut out)?;
     }
     out.flush()?;

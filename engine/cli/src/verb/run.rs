@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::cli::Globals;
 use crate::exit::{Code, Failure, count};
 use crate::foreground::{self, Foreground};
+use crate::history;
 use crate::planning::{self, Wanted};
 use crate::screen::Screen;
 use crate::store::{Store, is_adrift};
@@ -35,7 +36,8 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Result<Code, Failure> {
     let planned = planning::plan(globals, &args.wanted).await?;
     if args.dry_run {
-        return super::plan::show(&planned.plan, planned.source.name.as_ref(), screen);
+        let expected = history::of_plan(globals, planned.project.as_ref(), &planned.plan).await;
+        return super::plan::show(&planned.plan, planned.source.name.as_ref(), expected.as_ref(), screen);
     }
     let store = Store::open(globals, planned.project.as_ref())?;
     if args.detach {

@@ -1,5 +1,6 @@
 //! `piton show`.
 
+use piton_core::forecast::Forecast;
 use piton_core::ids::TaskId;
 use piton_core::run::{At, Run, SkipCause, SuccessCause, Task, TaskState, Undo};
 use piton_core::time::Timestamp;
@@ -12,6 +13,7 @@ use super::ls::{state, summary_json};
 use crate::advice;
 use crate::cli::Globals;
 use crate::exit::{Code, Failure};
+use crate::history;
 use crate::moment;
 use crate::screen::{BOLD, CYAN, DIM, GREEN, Out, RED, Screen, YELLOW};
 use crate::store::Store;
@@ -48,11 +50,15 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
     let run = moment::load(&store, summary.id, args.at.as_deref()).await?;
     let past = args.at.is_some();
     let summary = if past { as_it_was(summary, &run) } else { summary };
+    let running = !past && summary.status == RunStatus::Running;
+    let left = if running { history::of_rest(&store, &run).await } else { None };
     let mut out = screen.out();
     if screen.json {
-        out.json(&as_json(&run, &summary, &store, past))?;
+        let mut value = as_json(&run, &summary, &store, past);
+        value["left"] = history::as_json(left.as_ref());
+        out.json(&value)?;
     } else {
-        text(&run, &summary, &store, past, &mut out)?;
+        text(&run, &summary, &store, past, left.as_ref(), &mut out)?;
     }
     out.flush()?;
     Ok(Code::Succeeded)
@@ -89,7 +95,14 @@ async fn events(store: &Store, summary: &RunSummary, screen: &Screen) -> Result<
     }
 }
 
-fn text(run: &Run, summary: &RunSummary, store: &Store, past: bool, out: &mut Out) -> Result<(), Failure> {
+fn text(
+    run: &Run,
+    summary: &RunSummary,
+    store: &Store,
+    past: bool,
+    left: Option<&Forecast>,
+    out: &mut Out,
+) -> Result<(), Failure> {
     let times = Times::here();
     let (created, changed) = run.times();
     let over = matches!(summary.status, RunStatus::Ended(_));
@@ -101,7 +114,8 @@ fn text(run: &Run, summary: &RunSummary, store: &Store, past: bool, out: &mut Ou
     if past {
         out.line(format_args!("as of    event {}, {}", run.seq(), times.date(changed)))?;
     }
-    out.line(format_args!("state    {phase}{adrift}, {}", took(end.since(created))))?;
+    let left = left.map(|left| format!(", {}", history::left(left))).unwrap_or_default();
+    out.line(format_args!("state    {phase}{adrift}, {}{left}", took(end.since(created))))?;
     out.line(format_args!("asked    {} by {}", times.date(created), visible(summary.by.as_bytes())))?;
     // Whoever drove it to its end may still be tidying up on the hosts.
     if let Some(owner) = summary.owner.as_ref().filter(|_| !over) {

@@ -46,13 +46,14 @@ impl Run {
 
     fn take(&mut self, event: &Event, at: Timestamp) -> Result<(), String> {
         match event {
-            Event::RunCreated { by, .. } => {
+            Event::RunCreated { by, plan, .. } => {
                 if self.phase != Phase::New {
                     return Err("the run was created before".to_owned());
                 }
                 self.phase = Phase::Main;
                 self.by = by.as_str().into();
                 self.created = at;
+                self.digest = Some(*plan);
                 Ok(())
             }
             Event::EngineTook { .. } => {

@@ -92,6 +92,11 @@ impl Run {
         Ok(WayBack { steps, left, done, past_return: tasks.filter(point).collect() })
     }
 
+    /// Whether nobody knows if the task happened.
+    pub fn is_unknown(&self, task: TaskIndex) -> bool {
+        matches!(self.happened(task), Happened::Unknown(_))
+    }
+
     /// Why the run cannot be undone, if it cannot.
     pub(super) fn may_undo(&self) -> Result<(), String> {
         match self.phase {

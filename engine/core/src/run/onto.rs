@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::ids::{StepId, TaskId};
-use crate::plan::{Plan, PlanDiff, TaskIndex};
+use crate::plan::{Plan, PlanDiff, TaskGraph, TaskIndex};
 
 use super::cause::{ParkCause, SkipCause};
 use super::decide::Draft;
@@ -111,6 +111,14 @@ impl Run {
             }
             corrected.append(&mut failed);
         }
+        let graph = TaskGraph::of(new);
+        for (id, task) in self.tasks() {
+            let told = diff.removed.contains(&id.step) || obstacles.iter().any(|o| o.step.as_ref() == Some(&id.step));
+            if task.attempts > 0 && !told && graph.find(id).is_none() {
+                let why = format!("{id} has begun, and the new plan has no such task");
+                obstacles.push(Obstacle { step: Some(id.step.clone()), why });
+            }
+        }
         Onto { diff, obstacles, corrected }
     }
 
@@ -138,6 +146,7 @@ impl Run {
             return Err(step.map_or_else(|| why.clone(), |step| format!("{step}: {why}")));
         }
         let mut next = self.replanted(Arc::new(plan))?;
+        next.digest = Some(digest);
         next.changes.clone_from(&self.changes);
         let (before, after) = (&self.wanted, &next.wanted);
         let gone = before.iter().filter(|e| !after.contains(*e)).cloned().map(Change::Drop);

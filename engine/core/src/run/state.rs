@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet, Vector};
 
+use crate::digest::Digest;
 use crate::ids::{JobId, Part, RunId, TaskId};
 use crate::plan::{Plan, TaskGraph, TaskIndex};
 use crate::runbook::{Action, OnFailure, Step};
@@ -23,6 +24,8 @@ use super::task::{At, Probing, Task, TaskState, Undo};
 pub struct Run {
     pub(super) id: RunId,
     pub(super) plan: Arc<Plan>,
+    /// The digest of the plan as it is stored; `None` before the run was created.
+    pub(super) digest: Option<Digest>,
     pub(super) graph: Arc<TaskGraph>,
     pub(super) seq: u64,
     pub(super) phase: Phase,
@@ -89,6 +92,7 @@ impl Run {
             ready: (0..graph.len()).filter(|&t| unmet[t as usize] == 0).collect(),
             unmet,
             plan,
+            digest: None,
             graph,
             seq: 0,
             phase: Phase::New,
@@ -122,6 +126,11 @@ impl Run {
     /// Its plan.
     pub fn plan(&self) -> &Arc<Plan> {
         &self.plan
+    }
+
+    /// The digest of its plan as it is stored; `None` before the run was created.
+    pub fn plan_digest(&self) -> Option<Digest> {
+        self.digest
     }
 
     /// Its tasks as a graph.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{RunId, TaskId};
-use crate::plan::TaskIndex;
+use crate::plan::{TaskGraph, TaskIndex};
 use crate::value::{Map, Value};
 
 use super::cause::{SkipCause, SuccessCause};
@@ -45,7 +45,9 @@ impl Run {
     /// The results that a new run may begin with if everything is done again that `again` says, what follows from it,
     /// and what has not come to a good end here. Steps under `finally` belong to their run and are never among them.
     pub fn results(&self, again: impl Fn(TaskIndex) -> bool) -> Vec<TakenTask> {
-        let kept = self.kept(again);
+        // What came about only while the run went on is not in a plan that begins anew.
+        let planned = TaskGraph::of(&self.plan);
+        let kept = self.kept(|task| again(task) || planned.find(self.graph.id(task)).is_none());
         let taken = (0..self.graph.main()).filter(|&t| kept[t as usize]).filter_map(|t| self.result(t));
         taken.collect()
     }
@@ -69,10 +71,9 @@ impl Run {
 
     /// For each task under `steps`: whether its result stands, and that of everything it needs.
     fn kept(&self, again: impl Fn(TaskIndex) -> bool) -> Vec<bool> {
-        let fresh = Self::new(self.id, self.plan.clone());
-        let mut unmet = fresh.unmet;
+        let mut unmet: Vec<u32> = (0u32..).take(self.graph.nodes()).map(|node| self.graph.indegree(node)).collect();
         let mut spoilt = vec![false; self.graph.nodes()];
-        let mut open: Vec<u32> = (0..unmet.len()).filter(|&n| unmet[n] == 0).map(|n| n as u32).collect();
+        let mut open: Vec<u32> = (0u32..).zip(&unmet).filter(|(_, unmet)| **unmet == 0).map(|(node, _)| node).collect();
         let mut kept = vec![false; self.graph.len() as usize];
         while let Some(node) = open.pop() {
             let stands =

@@ -23,6 +23,7 @@ pub use answer::{Change, Question, Reply, Unanswered, part_word};
 pub use judge::{end_of, task_end, why};
 pub use model::Model;
 pub use syntax::parse;
+pub(crate) use syntax::words;
 pub use world::World;
 
 /// A checked test file.

@@ -10,6 +10,7 @@ mod param;
 mod retry;
 mod script;
 mod step;
+pub(crate) mod words;
 
 use std::collections::BTreeSet;
 

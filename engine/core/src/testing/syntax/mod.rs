@@ -3,6 +3,7 @@
 mod answer;
 mod expect;
 mod hosts;
+pub(crate) mod words;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

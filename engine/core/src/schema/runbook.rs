@@ -1,0 +1,266 @@
+//! The form of runbooks.
+
+use super::Form::{
+    Any, Boolean, Duration, Either, Expression, Integer, List, Map, Matching, Maybe, Number, OneOrMore, Script,
+    Shape as A, Template, Text, Word,
+};
+use super::{Shape, may, must};
+use crate::runbook::words;
+
+const NAME: &str = r"^[a-z][a-z0-9_-]*$";
+const PARAM: &str = r"^[a-z][a-z0-9_]*$";
+const ENV: &str = r"^[A-Za-z_][A-Za-z0-9_]*$";
+const PATH: &str = r"^(/|\{\{)";
+const USER: &str = r"^[A-Za-z0-9._$@][A-Za-z0-9._$@-]*$";
+const OWNER: &str = r"^[A-Za-z0-9._$@][A-Za-z0-9._$@-]*(:[A-Za-z0-9._$@][A-Za-z0-9._$@-]*)?$";
+const SECRET: &str = r"^(env:[^=\s]+|file:[\s\S]+|cmd:[\s\S]*\S[\s\S]*|prompt:?)$";
+const TAG: &str = r"^[^\s,]+$";
+
+const EXAMPLE: &str = "
+runbook: example
+title: Everything once
+about: All of it
+params:
+  vm: { type: name, help: the domain, required: true, min: 1, max: 9, pattern: '[a-z]+' }
+  kind: { type: enum, choices: [a, b], default: a }
+  token: { type: secret, from: 'env:TOKEN' }
+on_failure: undo
+max_parallel: 5
+steps:
+  - id: a
+    title: First
+    hosts: hv1
+    needs: []
+    when: vm != 'x'
+    unless: 'false'
+    run: echo
+    shell: bash
+    verify: { run: 'true', within: 5m, every: 2s }
+    undo: 'true'
+    repeat: safe
+    retry: { times: 3, delay: 1s, backoff: 2, max_delay: 5m, on: [1, timeout] }
+    timeout: 1h
+    become: root
+    env: { A: '{{ vm }}' }
+    outputs: { version: { from: stdout, match: 'v(.*)' }, leader: { from: stdout, json: /a } }
+    on_failure: continue
+    point_of_no_return: true
+    no_log: true
+    tags: [x]
+  - { id: b, hosts: hv1, put: { from: a, to: /b, mode: '0644', owner: root }, barrier: true }
+  - { id: b2, put: { content: '{{ token }}', to: /b, mode: '0600', secret: true } }
+  - { id: c, get: { from: /b, to: c } }
+  - { id: d, assert: [{ that: vm == 'x', else: not x }] }
+  - { id: e, wait: { for: 1s } }
+  - { id: f, wait: { until: 'true', within: 1m, every: 1s } }
+finally:
+  - { id: g, exec: [ls, -l] }
+";
+
+/// Every map of a runbook; the first is the document.
+pub(super) const SHAPES: &[Shape] = &[
+    Shape {
+        name: "runbook",
+        help: "A runbook: a tested procedure that Piton carries out on hosts.",
+        fields: &[
+            must("runbook", Matching(NAME), "Its name; equals the file's."),
+            may("title", Text, "One line for lists."),
+            may("about", Text, "When to use it, what it touches, what it cannot undo."),
+            may(
+                "params",
+                Maybe(&Map(PARAM, &A("parameter"))),
+                "What must be said when it is run. Each is an environment variable of scripts, and a name in expressions.",
+            ),
+            may(
+                "on_failure",
+                Word(words::on_failure),
+                "What happens when a task fails: stop and ask (the default), take back what was done, or go on without what needs it.",
+            ),
+            may("max_parallel", Integer(1, 100_000), "How many tasks may be in flight at once (256)."),
+            must(
+                "steps",
+                List(&A("step")),
+                "What to do, in order: a step waits for the one above it unless it says otherwise.",
+            ),
+            may("finally", List(&A("step")), "Steps that run when the others have come to an end, however that was."),
+        ],
+        one_of: &[],
+        example: EXAMPLE,
+    },
+    Shape {
+        name: "step",
+        help: "One step: an id, exactly one action, and modifiers.",
+        fields: &[
+            must("id", Matching(NAME), "A short name; expressions and people call it by that."),
+            may("title", Text, "One line for people."),
+            may(
+                "run",
+                Script,
+                "A script for each host. It is constant text: a value reaches it as an environment variable, \"$vm\".",
+            ),
+            may("exec", List(&Template), "A program and its words, without a shell; each template stays one word."),
+            may("put", A("put"), "Brings a file or directory to the host."),
+            may("get", A("get"), "Brings a file or directory from the host."),
+            may(
+                "assert",
+                OneOrMore(&Either(&[Expression, A("assert")])),
+                "Conditions that must hold. All are evaluated, all failures shown.",
+            ),
+            may("wait", A("wait"), "Waits for some time, or until a script exits 0."),
+            may(
+                "hosts",
+                OneOrMore(&Template),
+                "Where: names, groups, patterns, or a template that gives a list. Left out: the machine that runs Piton.",
+            ),
+            may("needs", OneOrMore(&Text), "The steps it waits for; `[]` for none. Left out: the step above."),
+            may("barrier", Boolean, "Wait for all tasks of the needed steps, also where both run on the same hosts."),
+            may("when", Expression, "An expression; where it is false the step is left out and the rest goes on."),
+            may("unless", Script, "A script that exits 0 where the work is done already."),
+            may("verify", Either(&[Script, A("verify")]), "A script that must exit 0 afterwards."),
+            may("undo", Script, "A script that takes the step back; also run where the step only may have happened."),
+            may("shell", Text, "The interpreter of the step's scripts (sh)."),
+            may(
+                "repeat",
+                Word(words::repeat),
+                "May an attempt whose outcome is lost be run again? `safe`: yes. `ask` (the default): a person decides.",
+            ),
+            may(
+                "retry",
+                Either(&[Integer(1, 10_000), A("retry")]),
+                "How a failed attempt is tried again: how many times, or a map.",
+            ),
+            may(
+                "timeout",
+                Duration,
+                "How long one attempt may take, connecting included; then everything in it is killed.",
+            ),
+            may("become", Matching(USER), "The user to become on the host, through `sudo -n`."),
+            may("env", Map(ENV, &Template), "Further environment variables for its scripts."),
+            may(
+                "outputs",
+                Map(PARAM, &A("output")),
+                "Values to read out of what it printed, besides the lines that it adds to $PITON_OUTPUT.",
+            ),
+            may(
+                "on_failure",
+                Word(words::on_failure),
+                "What happens when a task of this step fails; instead of what the runbook says.",
+            ),
+            may("point_of_no_return", Boolean, "Once this step has begun, nothing is undone automatically."),
+            may("no_log", Boolean, "Keep no output of it."),
+            may("tags", OneOrMore(&Matching(TAG)), "Words to find it by."),
+        ],
+        one_of: &["run", "exec", "put", "get", "assert", "wait"],
+        example: EXAMPLE,
+    },
+    Shape {
+        name: "parameter",
+        help: "A parameter: its type, and what values it takes.",
+        fields: &[
+            must("type", Word(words::param_types), "What kind of value it takes."),
+            may("help", Text, "A sentence for the person who fills it in."),
+            may("default", Any, "The value where none is given; it must be a right one."),
+            may("required", Boolean, "Whether a run cannot begin without a value (true where there is no default)."),
+            may(
+                "min",
+                Either(&[Number(f64::MIN, f64::MAX), Text]),
+                "The smallest number, size or duration, or the shortest text or list.",
+            ),
+            may("max", Either(&[Number(f64::MIN, f64::MAX), Text]), "The largest, likewise."),
+            may("pattern", Text, "A regular expression that the whole text must match."),
+            may(
+                "from",
+                Matching(SECRET),
+                "Where a secret comes from: `env:NAME`, `file:PATH`, `cmd:COMMAND` or `prompt`.",
+            ),
+            may("choices", List(&Text), "The values there are, for the type `enum`."),
+        ],
+        one_of: &[],
+        example: EXAMPLE,
+    },
+    Shape {
+        name: "put",
+        help: "A file or directory to the host.",
+        fields: &[
+            may("from", Template, "A path on the machine that runs Piton, from the project's top."),
+            may("content", Template, "The text itself, instead of a file."),
+            must("to", Matching(PATH), "An absolute path on the host."),
+            may("mode", Matching("^[0-7]{3,4}$"), "Permission bits as three or four octal digits in quotes: \"0644\"."),
+            may("owner", Matching(OWNER), "`user` or `user:group`."),
+            may("secret", Boolean, "The content may hold secrets: no one but the owner may read the file."),
+        ],
+        one_of: &["from", "content"],
+        example: EXAMPLE,
+    },
+    Shape {
+        name: "get",
+        help: "A file or directory from the host.",
+        fields: &[
+            must("from", Matching(PATH), "An absolute path on the host."),
+            must("to", Template, "A path on the machine that runs Piton; `{{ host.name }}` in it keeps hosts apart."),
+        ],
+        one_of: &[],
+        example: EXAMPLE,
+    },
+    Shape {
+        name: "assert",
+        help: "A condition, and what to say where it does not hold.",
+        fields: &[
+            must("that", Expression, "An expression that must be true."),
+            may("else", Template, "What to say where it is not."),
+        ],
+        one_of: &[],
+        example: EXAMPLE,
+    },
+    Shape {
+        name: "wait",
+        help: "Waits for some time, or until a script exits 0.",
+        fields: &[
+            may("for", Duration, "How long."),
+            may("until", Script, "A script that is asked until it exits 0."),
+            may("within", Duration, "How long to go on asking."),
+            may("every", Duration, "The pause between two questions (2s)."),
+        ],
+        one_of: &["for", "until"],
+        example: EXAMPLE,
+    },
+    Shape {
+        name: "verify",
+        help: "A script that must exit 0 after the work.",
+        fields: &[
+            must("run", Script, "The script."),
+            may("within", Duration, "How long to go on asking; left out: once."),
+            may("every", Duration, "The pause between two questions (2s)."),
+        ],
+        one_of: &[],
+        example: EXAMPLE,
+    },
+    Shape {
+        name: "retry",
+        help: "How a failed attempt is tried again.",
+        fields: &[
+            must("times", Integer(1, 10_000), "How many further attempts."),
+            may("delay", Duration, "The pause before the first of them (1s)."),
+            may("backoff", Number(1.0, 100.0), "What the pause is multiplied by each time (2)."),
+            may("max_delay", Duration, "The longest pause (5m)."),
+            may(
+                "on",
+                OneOrMore(&Matching(r"^([1-9]|[1-9][0-9]|1[0-9][0-9]|2[0-4][0-9]|25[0-5]|timeout|unreachable)$")),
+                "Which failures: exit statuses, `timeout`, `unreachable`; left out: every one.",
+            ),
+        ],
+        one_of: &[],
+        example: EXAMPLE,
+    },
+    Shape {
+        name: "output",
+        help: "A value to read out of what a script printed.",
+        fields: &[
+            must("from", Word(|| vec!["stdout"]), "Where it is read from."),
+            may("match", Text, "A regular expression: its first group, or the whole match."),
+            may("json", Matching("^(/.*)?$"), "A JSON pointer (RFC 6901) into what was printed."),
+        ],
+        one_of: &[],
+        example: EXAMPLE,
+    },
+];
