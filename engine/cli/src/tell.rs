@@ -1,6 +1,7 @@
 //! Puts facts into words, one line each.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use anstyle::Style;
 use piton_core::ids::TaskId;
@@ -117,6 +118,7 @@ impl Teller {
             Event::JobLost { job, why } => (format!("{} {} is lost: {why}", job.part, job.round), Tone::Bad),
             Event::JobStopped { job, .. } => (format!("{} {} was stopped", job.part, job.round), Tone::Detail),
             Event::Transferred { bytes, .. } => (format!("moved {}", show_size(*bytes)), Tone::Detail),
+            Event::TransferProgressed { moved, total, left, .. } => (moved_so_far(*moved, *total, *left), Tone::Detail),
             Event::AttemptTimedOut { .. } => {
                 ("takes longer than its timeout and is being stopped".to_owned(), Tone::Bad)
             }
@@ -180,6 +182,12 @@ impl Teller {
     }
 }
 
+/// How far a transfer has come, in words.
+pub(crate) fn moved_so_far(moved: u64, total: u64, left: Option<u64>) -> String {
+    let left = left.map(|seconds| format!(", {} left", took(Duration::from_secs(seconds)))).unwrap_or_default();
+    format!("{} of {} moved{left}", show_size(moved), show_size(total))
+}
+
 /// A word, and the reason given for it.
 pub(crate) fn said(word: &Word) -> (String, &str) {
     match word {
@@ -198,6 +206,7 @@ pub(crate) fn task_of(event: &Event) -> Option<&TaskId> {
         | Event::TaskUnstartable { task }
         | Event::AttemptStarted { task, .. }
         | Event::Transferred { task, .. }
+        | Event::TransferProgressed { task, .. }
         | Event::AttemptTimedOut { task, .. }
         | Event::AttemptFailed { task, .. }
         | Event::RetryScheduled { task, .. }

@@ -208,7 +208,12 @@ impl PlanBack {
         let point = main.iter().position(|&step| plan.steps[step].step.point_of_no_return);
         let tasks = |step: &usize| run.graph().tasks_of(*step);
         let acts = |step: &&usize| match plan.steps[**step].step.action {
-            Action::Run(_) | Action::Exec(_) | Action::Put(_) | Action::Get(_) => true,
+            Action::Run(_)
+            | Action::Exec(_)
+            | Action::Put(_)
+            | Action::Get(_)
+            | Action::Transfer(_)
+            | Action::Reboot(_) => true,
             Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) => false,
         };
         let has_undo = |step: &&usize| plan.steps[**step].step.undo.is_some();

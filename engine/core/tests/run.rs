@@ -14,10 +14,14 @@ mod failure;
 mod order;
 #[path = "run/property.rs"]
 mod property;
+#[path = "run/reboot.rs"]
+mod reboot;
 #[path = "run/scale.rs"]
 mod scale;
 #[path = "run/secrets.rs"]
 mod secrets;
+#[path = "run/transfer.rs"]
+mod transfer;
 #[path = "run/undo.rs"]
 mod undo;
 #[path = "run/unknown.rs"]

@@ -278,6 +278,7 @@ pub fn check_order(plan: &Plan, log: &[Recorded<Event>]) {
             | Event::JobLost { .. }
             | Event::JobStopped { .. }
             | Event::Transferred { .. }
+            | Event::TransferProgressed { .. }
             | Event::AttemptTimedOut { .. }
             | Event::AttemptFailed { .. }
             | Event::RetryScheduled { .. }

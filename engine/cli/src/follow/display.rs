@@ -15,7 +15,7 @@ use super::lines::Lines;
 use super::plain::output_line;
 use super::{Manner, Missed, missed_line, notice_line};
 use crate::screen::{BOLD, CYAN, DIM, Screen, YELLOW, paint};
-use crate::tell::{Teller, task_of};
+use crate::tell::{Teller, moved_so_far, task_of};
 use crate::times::{Times, took};
 use crate::visible::visible;
 
@@ -188,6 +188,11 @@ impl Manner for Display {
                 self.above(&format!("         {} {line}", paint(self.color, DIM, "|")));
             }
         }
+        if let Event::TransferProgressed { task, moved, total, left, .. } = &recorded.event
+            && let Some(row) = self.rows.get_mut(task)
+        {
+            row.now = moved_so_far(*moved, *total, *left);
+        }
         let Some(task) = task_of(&recorded.event) else { return };
         match &recorded.event {
             Event::AttemptStarted { .. } | Event::UndoAttemptStarted { .. } | Event::ResolveStarted { .. } => {
@@ -203,6 +208,7 @@ impl Manner for Display {
             Event::RetryScheduled { .. }
             | Event::TaskUnstartable { .. }
             | Event::Transferred { .. }
+            | Event::TransferProgressed { .. }
             | Event::AttemptTimedOut { .. }
             | Event::ProbeScheduled { .. }
             | Event::ProbeStarted { .. }

@@ -7,7 +7,7 @@ use piton_core::expr::Template;
 use piton_core::forecast::Forecast;
 use piton_core::ids::{AttemptId, HostName, JobId, ParamName, Part, RunId};
 use piton_core::plan::{Plan, PlannedStep};
-use piton_core::run::{JobText, PutText, Run, TransferText};
+use piton_core::run::{JobText, Run, TransferText};
 use piton_core::runbook::{Action, OnFailure, Put, PutSource, Repeat, Retry, RetryOn, Step, speaks_of};
 use piton_core::time::show_duration;
 use piton_core::value::to_text;
@@ -19,6 +19,10 @@ use crate::history;
 use crate::planning::{self, Wanted};
 use crate::screen::{BOLD, CYAN, DIM, Out, Screen};
 use crate::visible::visible_lines;
+
+use moves::{reboots, transfers};
+
+mod moves;
 
 /// Show what a run would do, on each host, and the way back
 ///
@@ -154,7 +158,8 @@ fn step(out: &mut Out, plan: &Plan, run: &Run, index: usize, planned: &PlannedSt
                 out.line(format_args!("   exec     {}", plain.join(" ")))?;
             }
         }
-        Action::Put(_) | Action::Get(_) => transfers(out, run, index)?,
+        Action::Put(_) | Action::Get(_) | Action::Transfer(_) => transfers(out, run, index)?,
+        Action::Reboot(reboot) => reboots(out, step, reboot)?,
         Action::Assert(all) => {
             for assertion in all {
                 out.line(format_args!("   assert   {}", assertion.that.source()))?;
@@ -221,7 +226,13 @@ fn secrets_of<'p>(plan: &'p Plan, step: &Step) -> Vec<&'p str> {
     let main = match &step.action {
         Action::Run(script) => Some(script.text.as_str()),
         Action::WaitUntil(probe) => Some(probe.script.text.as_str()),
-        Action::Exec(_) | Action::Put(_) | Action::Get(_) | Action::Assert(_) | Action::WaitFor(_) => None,
+        Action::Reboot(reboot) => reboot.command.as_deref(),
+        Action::Exec(_)
+        | Action::Put(_)
+        | Action::Get(_)
+        | Action::Transfer(_)
+        | Action::Assert(_)
+        | Action::WaitFor(_) => None,
     };
     let verify = step.verify.as_ref().map(|probe| probe.script.text.as_str());
     let others = [&step.unless, &step.undo].into_iter().flatten().map(|script| script.text.as_str());
@@ -232,6 +243,8 @@ fn secrets_of<'p>(plan: &'p Plan, step: &Step) -> Vec<&'p str> {
         | Action::Run(_)
         | Action::Exec(_)
         | Action::Get(_)
+        | Action::Transfer(_)
+        | Action::Reboot(_)
         | Action::Assert(_)
         | Action::WaitFor(_)
         | Action::WaitUntil(_) => None,
@@ -263,6 +276,8 @@ fn written(run: &Run, index: usize, part: Part) -> Option<JobText> {
             Action::Exec(_)
             | Action::Put(_)
             | Action::Get(_)
+            | Action::Transfer(_)
+            | Action::Reboot(_)
             | Action::Assert(_)
             | Action::WaitFor(_)
             | Action::WaitUntil(_),
@@ -270,29 +285,6 @@ fn written(run: &Run, index: usize, part: Part) -> Option<JobText> {
     }?;
     let (shell, script) = (script.shell.clone(), script.text.clone());
     Some(JobText { shell, script, env: Vec::new(), sealed: Vec::new(), become_user: step.become_user.clone() })
-}
-
-fn transfers(out: &mut Out, run: &Run, index: usize) -> Result<(), Failure> {
-    for task in run.graph().tasks_of(index) {
-        let id = run.graph().id(task);
-        let host = id.host.as_ref().map_or(HostName::LOCAL, HostName::as_str);
-        let line = match run.transfer_text(task) {
-            Ok(TransferText::Put { source, to, mode, owner, .. }) => {
-                let what = match source {
-                    PutText::File(path) => path,
-                    PutText::Content(text) => format!("{} bytes of text", text.len()),
-                    PutText::Sealed(_) => "a text with secrets".to_owned(),
-                };
-                let mode = mode.map(|m| format!(" mode {m:o}")).unwrap_or_default();
-                let owner = owner.map(|o| format!(" owner {o}")).unwrap_or_default();
-                format!("put      {what} -> {host}:{to}{mode}{owner}")
-            }
-            Ok(TransferText::Get { from, to, .. }) => format!("get      {host}:{from} -> {to}"),
-            Err(why) => format!("moves files of {host}; which ones is known when it runs ({why})"),
-        };
-        out.line(format_args!("   {line}"))?;
-    }
-    Ok(())
 }
 
 fn modifiers(planned: &PlannedStep) -> Vec<String> {
@@ -343,7 +335,12 @@ fn policy(policy: OnFailure) -> &'static str {
 fn summary(out: &mut Out, plan: &Plan) -> Result<(), Failure> {
     let main = plan.steps.iter().filter(|s| !s.finally);
     let acts = |s: &&PlannedStep| match s.step.action {
-        Action::Run(_) | Action::Exec(_) | Action::Put(_) | Action::Get(_) => true,
+        Action::Run(_)
+        | Action::Exec(_)
+        | Action::Put(_)
+        | Action::Get(_)
+        | Action::Transfer(_)
+        | Action::Reboot(_) => true,
         Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) => false,
     };
     let acting: Vec<&PlannedStep> = main.filter(acts).collect();
@@ -376,6 +373,9 @@ fn as_json(plan: &Plan, run: &Run) -> Value {
             let attempt = AttemptId { task: run.graph().id(task).clone(), number: 1 };
             let text = run.job_text(&JobId { attempt, part: Part::Main, round: 1 });
             let mut value = json!({ "task": run.graph().id(task), "needs": needs });
+            if let Ok(TransferText::Transfer { from_host, from, to, manner, .. }) = run.transfer_text(task) {
+                value["transfer"] = json!({ "from_host": from_host, "from": from, "to": to, "manner": manner });
+            }
             if let Ok(text) = text {
                 value["shell"] = Value::from(text.shell);
                 value["script"] = Value::from(text.script);

@@ -6,7 +6,7 @@ use crate::expr::{Scope, Template};
 use crate::fault::{Fault, FaultCode, Place, Source};
 use crate::ids::{HostName, ParamName};
 use crate::inventory::{Host, Inventory};
-use crate::runbook::{Action, Param, ParamKind, Runbook, SecretSource, Step};
+use crate::runbook::{Action, Param, ParamKind, Runbook, SecretSource, Step, Transfer};
 use crate::value::{Map, Value};
 
 use super::{Need, Plan, PlannedStep};
@@ -52,6 +52,7 @@ impl Plan {
         }
         let scope = param_scope(&params);
 
+        let mut sources = BTreeSet::new();
         let mut steps = Vec::with_capacity(runbook.steps.len() + runbook.finally.len());
         let all = runbook.steps.into_iter().map(|s| (s, false)).chain(runbook.finally.into_iter().map(|s| (s, true)));
         for (step, finally) in all {
@@ -59,6 +60,12 @@ impl Plan {
                 faults.append(&mut found);
                 Vec::new()
             });
+            if let Action::Transfer(transfer) = &step.action {
+                match one_host(&step, "from", &transfer.from_host, &scope, around) {
+                    Ok(host) => drop(sources.insert(host)),
+                    Err(mut found) => faults.append(&mut found),
+                }
+            }
             steps.push(PlannedStep { step, hosts, needs: Vec::new(), finally });
         }
         connect(&mut steps);
@@ -66,7 +73,7 @@ impl Plan {
         if !faults.is_empty() {
             return Err(faults);
         }
-        let used: BTreeSet<&HostName> = steps.iter().flat_map(|s| &s.hosts).collect();
+        let used: BTreeSet<&HostName> = steps.iter().flat_map(|s| &s.hosts).chain(&sources).collect();
         let hosts = used
             .into_iter()
             .map(|name| (name.clone(), around.inventory.hosts.get(name).cloned().unwrap_or_default()))
@@ -161,9 +168,14 @@ fn hosts_of(step: &Step, scope: &Scope, around: &Surroundings<'_>) -> Result<Vec
     let Some(wanted) = &step.hosts else {
         return Ok(match &step.action {
             Action::Assert(_) | Action::WaitFor(_) => Vec::new(),
-            Action::Run(_) | Action::Exec(_) | Action::Put(_) | Action::Get(_) | Action::WaitUntil(_) => {
-                HostName::new(HostName::LOCAL).into_iter().collect()
-            }
+            Action::Transfer(Transfer { to_host: Some(host), .. }) => vec![one_host(step, "to", host, scope, around)?],
+            Action::Run(_)
+            | Action::Exec(_)
+            | Action::Put(_)
+            | Action::Get(_)
+            | Action::Transfer(_)
+            | Action::Reboot(_)
+            | Action::WaitUntil(_) => HostName::new(HostName::LOCAL).into_iter().collect(),
         });
     };
     let fault = |message: String, hint: Option<&str>| {
@@ -192,6 +204,32 @@ fn hosts_of(step: &Step, scope: &Scope, around: &Surroundings<'_>) -> Result<Vec
         return Err(fault("there is no host to run on".to_owned(), Some("name at least one host in `hosts`")));
     }
     Ok(hosts)
+}
+
+/// The host of one end of a transfer: exactly one, by its name.
+fn one_host(
+    step: &Step,
+    end: &str,
+    template: &Template,
+    scope: &Scope,
+    around: &Surroundings<'_>,
+) -> Result<HostName, Vec<Fault>> {
+    let found = template.render(scope).map_err(|error| error.to_string()).and_then(|name| {
+        let found = around.inventory.select(&name, around.allow_unknown_hosts).map_err(|e| e.to_string())?;
+        match found.as_slice() {
+            // The name is what the task goes by later, so no group or pattern stands for it.
+            [one] if one.as_str() == name => Ok(one.clone()),
+            _ => Err(format!("`{name}` is not the name of one host")),
+        }
+    });
+    found.map_err(|why| {
+        vec![Fault {
+            code: FaultCode::UnknownHost,
+            message: format!("step `{}`: the host of `{end}`: {why}", step.id),
+            place: Some(Place { source: around.source.clone(), span: step.span }),
+            hint: None,
+        }]
+    })
 }
 
 /// Makes needs into edges. Where two steps run on the same hosts, each host waits for itself only.

@@ -74,6 +74,7 @@ impl Run {
             Event::AttemptStarted { task, attempt, deadline } => self.attempt_started(task, *attempt, *deadline, at),
             Event::TaskUnstartable { task } => self.task_unstartable(task, at),
             Event::Transferred { task, attempt, .. } => self.transferred(task, *attempt, at),
+            Event::TransferProgressed { task, attempt, .. } => self.transfer_progressed(task, *attempt),
             Event::AttemptTimedOut { task, attempt } => self.attempt_timed_out(task, *attempt),
             Event::AttemptFailed { task, attempt, cause } => self.attempt_failed(task, *attempt, cause),
             Event::RetryScheduled { task, at: due, repeat } => self.retry_scheduled(task, *due, *repeat),

@@ -145,7 +145,12 @@ impl Run {
     fn why_left(&self, index: TaskIndex) -> Option<LeftCause> {
         let (task, step) = (self.task(index), self.step_of(index));
         let acts = match step.action {
-            Action::Run(_) | Action::Exec(_) | Action::Put(_) | Action::Get(_) => true,
+            Action::Run(_)
+            | Action::Exec(_)
+            | Action::Put(_)
+            | Action::Get(_)
+            | Action::Transfer(_)
+            | Action::Reboot(_) => true,
             Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) => false,
         };
         if let (Some(run), TaskState::Succeeded(_), true) = (task.taken, &task.state, acts) {

@@ -44,6 +44,8 @@ pub enum FailureCause {
     Exit(Exit),
     /// It took longer than its `timeout` and was stopped.
     TimedOut,
+    /// The host did not come back with a new boot id in time.
+    NotRebooted,
     /// The host could not be reached, or refused us; the attempt never began.
     Unreachable(String),
     /// The host could not start the job (disk full, `sudo` missing, no such shell); the attempt never began.

@@ -105,6 +105,13 @@ impl Draft {
                     }
                 }
             }
+            Input::TransferProgressed { attempt, moved, total, left } => {
+                if self.run.wanted.contains(&Effect::Transfer(attempt.clone())) {
+                    let (task, attempt) = (attempt.task.clone(), attempt.number);
+                    let (moved, total, left) = (*moved, *total, *left);
+                    self.push(Event::TransferProgressed { task, attempt, moved, total, left });
+                }
+            }
             Input::TransferFailed { attempt, why } => {
                 let effect = Effect::Transfer(attempt.clone());
                 if let Some(task) = self.run.graph.find(&attempt.task).filter(|_| self.run.wanted.contains(&effect)) {

@@ -148,6 +148,20 @@ pub enum Event {
         /// The digest of the file (of the sorted list of digests, for a directory).
         digest: Digest,
     },
+    /// A file transfer has come so far; written now and then, for those who look on.
+    TransferProgressed {
+        /// Which task.
+        task: TaskId,
+        /// The attempt's number.
+        attempt: u32,
+        /// How many bytes of `total` have arrived or were there.
+        moved: u64,
+        /// How many bytes there are to move.
+        total: u64,
+        /// How many seconds it will go on at the present pace, where that can be told.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        left: Option<u64>,
+    },
     /// The attempt took longer than its `timeout`; it is being stopped.
     AttemptTimedOut {
         /// Which task.

@@ -82,6 +82,17 @@ pub enum Input {
         /// Their digest.
         digest: Digest,
     },
+    /// A file transfer has come so far.
+    TransferProgressed {
+        /// Which attempt.
+        attempt: AttemptId,
+        /// How many bytes of `total` have arrived or were there.
+        moved: u64,
+        /// How many bytes there are to move.
+        total: u64,
+        /// How many seconds it will go on at the present pace, where that can be told.
+        left: Option<u64>,
+    },
     /// A file transfer failed, or was stopped.
     TransferFailed {
         /// Which attempt.

@@ -32,6 +32,7 @@ impl fmt::Display for FailureCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Exit(exit) => write!(f, "it exited with {exit}"),
+            Self::NotRebooted => f.write_str("the host has the boot id that it had: it did not reboot in time"),
             Self::TimedOut => f.write_str("it took longer than its timeout and was stopped"),
             Self::Unreachable(why) => write!(f, "the host cannot be reached: {why}"),
             Self::Refused(why) => write!(f, "it could not be started: {why}"),

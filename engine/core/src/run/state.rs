@@ -259,8 +259,8 @@ pub(super) fn settling_part(step: &Step) -> Part {
 /// What an attempt begins with after `unless`.
 pub(super) fn action_at(step: &Step, now: Timestamp) -> At {
     match &step.action {
-        Action::Run(_) | Action::Exec(_) => At::Main,
-        Action::Put(_) | Action::Get(_) => At::Transfer,
+        Action::Run(_) | Action::Exec(_) | Action::Reboot(_) => At::Main,
+        Action::Put(_) | Action::Get(_) | Action::Transfer(_) => At::Transfer,
         Action::Assert(_) => At::Assert,
         Action::WaitFor(_) => At::Wait(None),
         Action::WaitUntil(_) => At::Probe(Probing { since: now, next: None, by_hand: false }),

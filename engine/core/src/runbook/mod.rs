@@ -2,6 +2,7 @@
 //! values of parameters in `values`.
 
 mod check;
+mod moving;
 mod secret;
 mod syntax;
 mod values;
@@ -16,6 +17,7 @@ use crate::fault::Span;
 use crate::ids::{EnvName, ParamName, RunbookName, StepId};
 use crate::value::Value;
 
+pub use moving::{Get, Manner, Put, PutSource, Reboot, Transfer};
 pub use secret::{Piece, Sealed, SecretSource, speaks_of};
 pub(crate) use syntax::words;
 pub use syntax::{MAX_STEPS, parse};
@@ -177,6 +179,8 @@ impl Step {
                 | Action::Exec(_)
                 | Action::Put(_)
                 | Action::Get(_)
+                | Action::Transfer(_)
+                | Action::Reboot(_)
                 | Action::Assert(_)
                 | Action::WaitFor(_),
             ) => None,
@@ -196,6 +200,10 @@ pub enum Action {
     Put(Put),
     /// A file or directory from the host.
     Get(Get),
+    /// A file from one host to another.
+    Transfer(Transfer),
+    /// The host starts anew, and is waited for.
+    Reboot(Reboot),
     /// Conditions; all are evaluated, all failures shown.
     Assert(Vec<Assertion>),
     /// Time passes.
@@ -260,41 +268,6 @@ pub enum RetryOn {
     Timeout,
     /// The host could not be reached, and the attempt did not begin.
     Unreachable,
-}
-
-/// A file or directory to the host.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Put {
-    /// Where the bytes come from.
-    pub source: PutSource,
-    /// The path on the host; absolute.
-    pub to: Template,
-    /// Permission bits, such as 0o644.
-    pub mode: Option<u32>,
-    /// `user` or `user:group`.
-    pub owner: Option<String>,
-    /// Whether there may be secrets in the text.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub secret: bool,
-}
-
-/// Where the bytes of a `put` come from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PutSource {
-    /// A path on the engine's machine, relative to the runbook's project.
-    File(Template),
-    /// The text itself; templates allowed.
-    Content(Template),
-}
-
-/// A file or directory from the host.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Get {
-    /// The path on the host; absolute.
-    pub from: Template,
-    /// The path on the engine's machine, relative to the project; `{{ host }}` keeps hosts apart.
-    pub to: Template,
 }
 
 /// One condition.

@@ -39,6 +39,7 @@ pub(crate) fn mask_input(open: &Open, input: Input) -> Input {
         | Input::JobStarted { .. }
         | Input::JobStopped { .. }
         | Input::Transferred { .. }
+        | Input::TransferProgressed { .. }
         | Input::TimerFired(_)
         | Input::Replanned { .. }
         | Input::Said { .. }) => known,

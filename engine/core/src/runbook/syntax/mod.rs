@@ -5,6 +5,7 @@
 //! (names, order, references) is in [`super::check`].
 
 mod action;
+mod moving;
 mod outputs;
 mod param;
 mod retry;
@@ -29,7 +30,7 @@ pub const MAX_STEPS: usize = 50_000;
 /// # The language
 ///
 /// YAML 1.2. On top: `runbook`, `title`, `about`, `params`, `on_failure`, `max_parallel`, `steps`, `finally`.
-/// A step has an `id`, exactly one action (`run`, `exec`, `put`, `get`, `assert`, `wait`) and modifiers. Short forms:
+/// A step has an `id`, exactly one action (`run`, `exec`, `put`, `get`, `transfer`, `reboot`, `assert`, `wait`) and modifiers. Short forms:
 /// `run: text`, `unless: text`, `undo: text`, `verify: text`, `retry: 3`, `hosts: x`, `needs: x`, `assert: [expression]`.
 ///
 /// A step without `needs` needs the step above it; `needs: []` starts at once. The first step under `finally` needs nothing,

@@ -17,22 +17,10 @@ const DEFAULT_SHELL: &str = "sh";
 /// The pause between two questions of a probe where none is given.
 const DEFAULT_EVERY: Duration = Duration::from_secs(2);
 
-/// Fields of steps that are designed, and not there yet. The first six are actions.
-const LATER: [&str; 12] = [
-    "transfer",
-    "hook",
-    "approve",
-    "reboot",
-    "call",
-    "notify",
-    "steps",
-    "for_each",
-    "batch",
-    "max_failures",
-    "locks",
-    "estimate",
-];
-const LATER_ACTIONS: usize = 7;
+/// Fields of steps that are designed, and not there yet. The first five are actions.
+const LATER: [&str; 10] =
+    ["hook", "approve", "call", "notify", "steps", "for_each", "batch", "max_failures", "locks", "estimate"];
+const LATER_ACTIONS: usize = 5;
 
 /// Modifiers that somebody gave, with the places of their keys.
 pub(super) struct Given(Vec<(&'static str, Span)>);
@@ -64,12 +52,19 @@ impl Drafter<'_, '_> {
         };
         let shell = given.take(&mut fields, "shell").and_then(|node| self.read_shell(node));
         let shell = shell.unwrap_or_else(|| DEFAULT_SHELL.to_owned());
-        let (actions, action) = self.read_action(&mut fields, &shell, &mut uses);
+        let (actions, action, within) = self.read_action(&mut fields, &shell, &mut uses);
         let sees = match &action {
             Some(Action::Assert(_) | Action::WaitFor(_)) => Sees::NoHost,
-            Some(Action::Run(_) | Action::Exec(_) | Action::Put(_) | Action::Get(_) | Action::WaitUntil(_)) | None => {
-                Sees::Host
-            }
+            Some(
+                Action::Run(_)
+                | Action::Exec(_)
+                | Action::Put(_)
+                | Action::Get(_)
+                | Action::Transfer(_)
+                | Action::Reboot(_)
+                | Action::WaitUntil(_),
+            )
+            | None => Sees::Host,
         };
         let title = self.prose(&mut fields, "title");
         let hosts = given.take(&mut fields, "hosts").and_then(|node| self.read_hosts(node, &mut uses));
@@ -96,8 +91,13 @@ impl Drafter<'_, '_> {
         let comes_later = fields.rest().iter().any(|e| LATER[..LATER_ACTIONS].contains(&&*e.key));
         self.refuse_later(&mut fields, &LATER);
         self.check_one_action(&actions, comes_later, id.as_ref(), first_line);
-        if let ([(name, _)], Some(action)) = (actions.as_slice(), &action) {
+        if let ([(name, key)], Some(action)) = (actions.as_slice(), &action) {
             self.check_fit(name, action, &given);
+            self.check_hosts(action, given.place("hosts"), *key);
+        }
+        if let (Some(_), Some(place)) = (within, given.place("timeout")) {
+            let message = "`reboot` has a `timeout` of its own";
+            self.reader.fault_with(FaultCode::Conflict, place, message, "write it into `reboot`");
         }
         if let (true, Some(needs), Some(place)) = (barrier, &needs, given.place("barrier"))
             && needs.is_empty()
@@ -121,7 +121,7 @@ impl Drafter<'_, '_> {
                 undo,
                 repeat: repeat.unwrap_or_default(),
                 retry,
-                timeout,
+                timeout: timeout.or(within),
                 become_user,
                 env,
                 outputs,
@@ -148,7 +148,7 @@ impl Drafter<'_, '_> {
             [] => {
                 let name = id.map_or(String::new(), |id| format!(" `{id}`"));
                 let message = format!("the step{name} does nothing");
-                let hint = "give it one of `run`, `exec`, `put`, `get`, `assert`, `wait`";
+                let hint = "give it one of `run`, `exec`, `put`, `get`, `transfer`, `reboot`, `assert`, `wait`";
                 self.reader.fault_with(FaultCode::Action, first_line, message, hint);
             }
             [_] => {}
@@ -163,7 +163,15 @@ impl Drafter<'_, '_> {
 
     /// A modifier that does nothing is a misunderstanding, and better said than kept quiet.
     fn check_fit(&mut self, name: &str, action: &Action, given: &Given) {
-        let works = matches!(action, Action::Run(_) | Action::Exec(_) | Action::Put(_) | Action::Get(_));
+        let works = match action {
+            Action::Run(_)
+            | Action::Exec(_)
+            | Action::Put(_)
+            | Action::Get(_)
+            | Action::Transfer(_)
+            | Action::Reboot(_) => true,
+            Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) => false,
+        };
         let scripts = works && ["unless", "verify", "undo"].iter().any(|script| given.place(script).is_some());
         let looks = matches!(action, Action::WaitUntil(_));
         for (modifier, place) in &given.0 {
@@ -180,7 +188,13 @@ impl Drafter<'_, '_> {
                 let what = match action {
                     Action::WaitFor(_) => "wait for",
                     Action::WaitUntil(_) => "wait until",
-                    Action::Run(_) | Action::Exec(_) | Action::Put(_) | Action::Get(_) | Action::Assert(_) => name,
+                    Action::Run(_)
+                    | Action::Exec(_)
+                    | Action::Put(_)
+                    | Action::Get(_)
+                    | Action::Transfer(_)
+                    | Action::Reboot(_)
+                    | Action::Assert(_) => name,
                 };
                 let message = format!("`{modifier}` does nothing on `{what}`");
                 self.reader.fault_with(FaultCode::Conflict, *place, message, "take it out");
