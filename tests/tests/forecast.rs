@@ -1,6 +1,5 @@
 //! How long a run takes, as earlier runs tell: in the plan, in `show` and in `watch`.
 
-
 use piton_tests::cli::Place;
 use serde_json::Value;
 
