@@ -407,6 +407,6 @@ tests:
   - { name: it does not open, secrets: { token: please-let-me-in }, expect: { outcome: parked } }
 "#;
     let place = place(runbook, test);
-    let ran = place.piton(&["test", "--faults"]);
+    let ran = place.piton(&["test"]);
     assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
 }
