@@ -389,6 +389,7 @@ fn a_run_waits_for_the_locks_of_another_and_all_of_it_can_be_seen() {
     --- stdout
     keeper
     from    runbooks/keeper.yaml
+    takes   about a moment
     digest  DIGEST
     tasks   1 on 1 host, 256 at once at most, on failure stop and ask
     locks   images (shared), vm/web1

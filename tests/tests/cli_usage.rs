@@ -41,8 +41,8 @@ fn the_help_as_a_whole() {
       why          Tell why a task ran, waits, was skipped, failed, or is unknown
       graph        Draw the steps of a runbook, or of a run with where they stand
       report       Tell the whole story of a run to somebody who was not there
-      rerun        Do a run that is over again, from where it failed
       resume       Drive a run that nobody drives, or that is paused, from where it is
+      rerun        Do a run that is over again, from where it failed
       approve      Say yes to what a run asks
       reject       Say no to what a run asks: the step fails
       pause        Begin nothing new in a run; what runs goes on
@@ -414,8 +414,8 @@ fn the_help_of_verbs_that_act() {
               Try the failed tasks whose steps are corrected again at once
 
           --why <TEXT>
-              The reason for going on with another runbook, for the journal
-              The reason for ending a pause, for the journal
+              The reason for ending a pause, or for going on with another runbook, for the journal
+
           --no-wait
               Do not wait for people: end, with exit code 5, as soon as only they can move the run on
 

@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use piton_core::expr::Template;
 use piton_core::forecast::Forecast;
-use piton_core::ids::{AttemptId, HostName, JobId, ParamName, Part, RunId};
+use piton_core::ids::{AttemptId, HostName, JobId, Part, RunId};
 use piton_core::plan::{Plan, PlannedStep};
 use piton_core::run::{JobText, Run, TransferText};
-use piton_core::runbook::{Action, OnFailure, Put, PutSource, Repeat, Retry, RetryOn, Step, speaks_of};
+use piton_core::runbook::{Action, OnFailure, Repeat, Retry, RetryOn};
 use piton_core::time::show_duration;
 use piton_core::value::to_text;
 use serde_json::{Value, json};
@@ -23,8 +22,10 @@ use crate::visible::visible_lines;
 use crate::{asking, queue};
 
 use moves::{reboots, transfers};
+use secrets::secrets_of;
 
 mod moves;
+mod secrets;
 
 /// Show what a run would do, on each host, and the way back
 ///
@@ -227,44 +228,6 @@ fn scripts(out: &mut Out, run: &Run, index: usize, part: Part, label: &str) -> R
         }
     }
     Ok(())
-}
-
-/// The secrets that a step's scripts get, or the file that it puts.
-fn secrets_of<'p>(plan: &'p Plan, step: &Step) -> Vec<&'p str> {
-    let named = |template: &Template, name: &str| template.roots().contains(name) || template.params().contains(name);
-    let main = match &step.action {
-        Action::Run(script) => Some(script.text.as_str()),
-        Action::WaitUntil(probe) => Some(probe.script.text.as_str()),
-        Action::Reboot(reboot) => reboot.command.as_deref(),
-        Action::Exec(_)
-        | Action::Put(_)
-        | Action::Get(_)
-        | Action::Transfer(_)
-        | Action::Assert(_)
-        | Action::WaitFor(_)
-        | Action::Approve(_) => None,
-    };
-    let verify = step.verify.as_ref().map(|probe| probe.script.text.as_str());
-    let others = [&step.unless, &step.undo].into_iter().flatten().map(|script| script.text.as_str());
-    let scripts: Vec<&str> = main.into_iter().chain(verify).chain(others).collect();
-    let content = match &step.action {
-        Action::Put(Put { source: PutSource::Content(text), secret: true, .. }) => Some(text),
-        Action::Put(_)
-        | Action::Run(_)
-        | Action::Exec(_)
-        | Action::Get(_)
-        | Action::Transfer(_)
-        | Action::Reboot(_)
-        | Action::Assert(_)
-        | Action::WaitFor(_)
-        | Action::WaitUntil(_)
-        | Action::Approve(_) => None,
-    };
-    let gets = |name: &str| {
-        scripts.iter().any(|script| speaks_of(script, name))
-            || step.env.values().chain(content).any(|template| named(template, name))
-    };
-    plan.secrets.keys().map(ParamName::as_str).filter(|name| gets(name)).collect()
 }
 
 fn job_text(run: &Run, index: usize, number: usize, part: Part) -> Result<JobText, String> {
