@@ -14,7 +14,19 @@ const PATH: &str = r"^(/|\{\{)";
 const USER: &str = r"^[A-Za-z0-9._$@][A-Za-z0-9._$@-]*$";
 const OWNER: &str = r"^[A-Za-z0-9._$@][A-Za-z0-9._$@-]*(:[A-Za-z0-9._$@][A-Za-z0-9._$@-]*)?$";
 const SECRET: &str = r"^(env:[^=\s]+|file:[\s\S]+|cmd:[\s\S]*\S[\s\S]*|prompt:?)$";
+const SIZE: &str = r"^\s*[0-9][0-9.]*\s*([kmgtpeKMGTPE][iI]?)?[bB]?\s*$";
+const VOTER: &str = r"^(%[^\s%@-][^\s%@]*|[^\s%@-][^\s%@]*(@[^\s%@-][^\s%@]*)?)$";
 const TAG: &str = r"^[^\s,]+$";
+
+/// A host, which may be a template, and a path behind a colon.
+const FROM_PLACE: &str = r"^\s*\S[\s\S]*:(/|\{\{)";
+const MODE: &str = "^[0-7]{3,4}$";
+
+const MODE_HELP: &str = "Permission bits as three or four octal digits in quotes: \"0644\".";
+const LOCKS: &str = "What it must have before it begins, and nobody else meanwhile: names, or maps.";
+const SPARSE: &str = "Whether holes stay holes (true).";
+const CHECKSUM: &str = "Whether what arrived is compared with what was sent (true).";
+const RATE: &str = "At most so many bytes a second, such as `50M`.";
 
 const EXAMPLE: &str = "
 runbook: example
@@ -24,6 +36,7 @@ params:
   vm: { type: name, help: the domain, required: true, min: 1, max: 9, pattern: '[a-z]+' }
   kind: { type: enum, choices: [a, b], default: a }
   token: { type: secret, from: 'env:TOKEN' }
+locks: [images, { name: 'vm/{{ vm }}', shared: true }]
 on_failure: undo
 max_parallel: 5
 steps:
@@ -49,7 +62,10 @@ steps:
     tags: [x]
   - { id: b, hosts: hv1, put: { from: a, to: /b, mode: '0644', owner: root }, barrier: true }
   - { id: b2, put: { content: '{{ token }}', to: /b, mode: '0600', secret: true } }
-  - { id: c, get: { from: /b, to: c } }
+  - { id: c, get: { from: /b, to: c, sparse: true, checksum: true, rate: 50M } }
+  - { id: c2, transfer: { from: 'hv1:/a', to: 'hv2:/b', mode: '0644', owner: root, sparse: true, checksum: true, rate: 50M } }
+  - { id: c3, hosts: hv1, reboot: { message: anew, timeout: 10m, command: reboot }, locks: { name: kernel, count: 3 } }
+  - { id: c4, approve: { prompt: Sure?, who: [ann, '%ops'], count: 2, not_requester: true, timeout: 1h, on_timeout: fail } }
   - { id: d, assert: [{ that: vm == 'x', else: not x }] }
   - { id: e, wait: { for: 1s } }
   - { id: f, wait: { until: 'true', within: 1m, every: 1s } }
@@ -77,6 +93,7 @@ pub(super) const SHAPES: &[Shape] = &[
                 "What happens when a task fails: stop and ask (the default), take back what was done, or go on without what needs it.",
             ),
             may("max_parallel", Integer(1, 100_000), "How many tasks may be in flight at once (256)."),
+            may("locks", OneOrMore(&Either(&[Template, A("locks")])), LOCKS),
             must(
                 "steps",
                 List(&A("step")),
@@ -101,12 +118,23 @@ pub(super) const SHAPES: &[Shape] = &[
             may("exec", List(&Template), "A program and its words, without a shell; each template stays one word."),
             may("put", A("put"), "Brings a file or directory to the host."),
             may("get", A("get"), "Brings a file or directory from the host."),
+            may("transfer", A("transfer"), "Brings a file from one host to another."),
+            may(
+                "reboot",
+                Either(&[Boolean, A("reboot")]),
+                "Has the host start anew, and waits until it answers again.",
+            ),
             may(
                 "assert",
                 OneOrMore(&Either(&[Expression, A("assert")])),
                 "Conditions that must hold. All are evaluated, all failures shown.",
             ),
             may("wait", A("wait"), "Waits for some time, or until a script exits 0."),
+            may(
+                "approve",
+                Either(&[Template, A("approve")]),
+                "Waits until people agree: what they are asked, or a map.",
+            ),
             may(
                 "hosts",
                 OneOrMore(&Template),
@@ -146,11 +174,12 @@ pub(super) const SHAPES: &[Shape] = &[
                 Word(words::on_failure),
                 "What happens when a task of this step fails; instead of what the runbook says.",
             ),
+            may("locks", OneOrMore(&Either(&[Template, A("locks")])), LOCKS),
             may("point_of_no_return", Boolean, "Once this step has begun, nothing is undone automatically."),
             may("no_log", Boolean, "Keep no output of it."),
             may("tags", OneOrMore(&Matching(TAG)), "Words to find it by."),
         ],
-        one_of: &["run", "exec", "put", "get", "assert", "wait"],
+        one_of: &["run", "exec", "put", "get", "transfer", "reboot", "assert", "wait", "approve"],
         example: EXAMPLE,
     },
     Shape {
@@ -185,9 +214,12 @@ pub(super) const SHAPES: &[Shape] = &[
             may("from", Template, "A path on the machine that runs Piton, from the project's top."),
             may("content", Template, "The text itself, instead of a file."),
             must("to", Matching(PATH), "An absolute path on the host."),
-            may("mode", Matching("^[0-7]{3,4}$"), "Permission bits as three or four octal digits in quotes: \"0644\"."),
+            may("mode", Matching(MODE), MODE_HELP),
             may("owner", Matching(OWNER), "`user` or `user:group`."),
             may("secret", Boolean, "The content may hold secrets: no one but the owner may read the file."),
+            may("sparse", Boolean, SPARSE),
+            may("checksum", Boolean, CHECKSUM),
+            may("rate", Matching(SIZE), RATE),
         ],
         one_of: &["from", "content"],
         example: EXAMPLE,
@@ -198,6 +230,68 @@ pub(super) const SHAPES: &[Shape] = &[
         fields: &[
             must("from", Matching(PATH), "An absolute path on the host."),
             must("to", Template, "A path on the machine that runs Piton; `{{ host.name }}` in it keeps hosts apart."),
+            may("sparse", Boolean, SPARSE),
+            may("checksum", Boolean, CHECKSUM),
+            may("rate", Matching(SIZE), RATE),
+        ],
+        one_of: &[],
+        example: EXAMPLE,
+    },
+    Shape {
+        name: "transfer",
+        help: "A file from one host to another: directly where they reach each other, else through this machine.",
+        fields: &[
+            must("from", Matching(FROM_PLACE), "A host and an absolute path on it: `hv1:/data/disk.img`."),
+            must("to", Template, "A host and an absolute path; without the host, on each of the step's `hosts`."),
+            may("mode", Matching(MODE), MODE_HELP),
+            may("owner", Matching(OWNER), "`user` or `user:group`."),
+            may("sparse", Boolean, SPARSE),
+            may("checksum", Boolean, CHECKSUM),
+            may("rate", Matching(SIZE), RATE),
+        ],
+        one_of: &[],
+        example: EXAMPLE,
+    },
+    Shape {
+        name: "reboot",
+        help: "A host starts anew, and is waited for until it answers with another boot id.",
+        fields: &[
+            may("message", Template, "What its users are told."),
+            may("timeout", Duration, "How long it may take to answer again."),
+            may("command", Script, "What has it start anew, instead of the usual ways."),
+        ],
+        one_of: &[],
+        example: EXAMPLE,
+    },
+    Shape {
+        name: "approve",
+        help: "People decide whether the run goes on.",
+        fields: &[
+            must("prompt", Template, "What they are asked to agree to, as it is when they are asked."),
+            may(
+                "who",
+                OneOrMore(&Matching(VOTER)),
+                "Who may say: users, `user@machine`, unix groups as `%group`. Left out: everybody.",
+            ),
+            may("count", Integer(1, 100), "How many must say yes (1)."),
+            may("not_requester", Boolean, "Whether the one who asked for the run has no say (true)."),
+            may("timeout", Duration, "How long to wait; left out: as long as it takes."),
+            may(
+                "on_timeout",
+                Word(|| vec!["fail", "approve"]),
+                "What happens when that time is over (fail); only with `timeout`.",
+            ),
+        ],
+        one_of: &[],
+        example: EXAMPLE,
+    },
+    Shape {
+        name: "locks",
+        help: "A lock: alone, unless it is shared or counted.",
+        fields: &[
+            must("name", Template, "Its name: one word, such as `vm/{{ vm }}`."),
+            may("shared", Boolean, "Held together with all who share it."),
+            may("count", Integer(1, 10_000), "How many may hold it at once (1)."),
         ],
         one_of: &[],
         example: EXAMPLE,
