@@ -1,7 +1,7 @@
 //! From the words of a command line to a plan.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap_complete::ArgValueCompleter;
@@ -9,6 +9,7 @@ use piton_core::fault::Source;
 use piton_core::ids::ParamName;
 use piton_core::plan::{Plan, Surroundings};
 use piton_core::runbook::{self, ParamKind, Runbook};
+use piton_core::value::Value;
 
 use crate::cli::Globals;
 use crate::exit::Failure;
@@ -76,7 +77,7 @@ pub(crate) fn build(
     runbook: Runbook,
     given: &BTreeMap<String, String>,
     hosts: &Hosts,
-    base: &std::path::Path,
+    base: &Path,
     source: &Source,
 ) -> Result<Plan, Failure> {
     let params = runbook::read_params(&runbook.params, given).map_err(Failure::Faults)?;
@@ -85,16 +86,78 @@ pub(crate) fn build(
     let Some(base) = base.to_str() else {
         return Err(Failure::usage(format!("the path {} is not UTF-8, which a plan cannot hold", base.display())));
     };
+    let around =
+        Surroundings { inventory: &hosts.inventory, allow_unknown_hosts: hosts.allow_unknown, project: base, source };
+    with_scripts(runbook, params, &around)
+}
+
+/// Makes a plan, with the project's scripts that its hooks use.
+pub(crate) fn with_scripts(
+    runbook: Runbook,
+    params: BTreeMap<ParamName, Value>,
+    around: &Surroundings<'_>,
+) -> Result<Plan, Failure> {
     let hooked = runbook.steps.iter().chain(&runbook.finally).any(|step| step.has_hook());
     let scripts = if hooked {
-        scripts::load(std::path::Path::new(base))?.used(&runbook, source).map_err(Failure::Faults)?
+        scripts::load(Path::new(around.project))?.used(&runbook, around.source).map_err(Failure::Faults)?
     } else {
         BTreeMap::new()
     };
-    let around =
-        Surroundings { inventory: &hosts.inventory, allow_unknown_hosts: hosts.allow_unknown, project: base, source };
-    let mut plan = Plan::build(runbook, params, &around).map_err(Failure::Faults)?;
+    let mut plan = Plan::build(runbook, params, around).map_err(Failure::Faults)?;
     plan.scripts = scripts;
+    Ok(plan)
+}
+
+/// Makes a plan of the same runbook, as it is now, with the parameters of an older plan: of the file at `path`, or of the
+/// project's runbook of that name. Relative paths in it begin where they did.
+pub(crate) async fn again(globals: &Globals, old: &Plan, path: Option<&Path>) -> Result<Plan, Failure> {
+    let project = project::find(globals.project.as_deref())?;
+    // A corrected copy may have another name than the runbook's file.
+    let (source, (runbook, mut faults)) = match path {
+        Some(path) => {
+            let source = project::read(path, &path.display().to_string())?;
+            let parsed = runbook::parse(&source);
+            (source, parsed)
+        }
+        None => {
+            let source = project::runbook(project.as_ref(), old.runbook.as_str())?.source;
+            let parsed = project::parse(&source);
+            (source, parsed)
+        }
+    };
+    let hosts = match inventory::load(project.as_ref()).await {
+        Err(Failure::Faults(more)) => {
+            faults.extend(more);
+            None
+        }
+        other => Some(other?),
+    };
+    let (Some(runbook), Some(hosts), true) = (runbook, hosts, faults.is_empty()) else {
+        return Err(Failure::Faults(faults));
+    };
+    let mut values = BTreeMap::new();
+    let mut new = Vec::new();
+    for param in &runbook.params {
+        match old.params.get(&param.name).filter(|value| !value.is_null()) {
+            Some(value) => {
+                let value = runbook::keep_value(param, value).map_err(|why| {
+                    Failure::usage(format!("the run's value of the parameter `{}` is refused now: {why}", param.name))
+                })?;
+                values.insert(param.name.clone(), value);
+            }
+            None => new.push(param.clone()),
+        }
+    }
+    values.append(&mut runbook::read_params(&new, &BTreeMap::new()).map_err(Failure::Faults)?);
+    let (inventory, allow_unknown_hosts) = (&hosts.inventory, hosts.allow_unknown);
+    let around = Surroundings { inventory, allow_unknown_hosts, project: &old.project, source: &source };
+    let mut plan = with_scripts(runbook, values, &around)?;
+    for (name, source) in &mut plan.secrets {
+        // Where a secret comes from may have been said on the command line.
+        if let Some(said) = old.secrets.get(name) {
+            source.clone_from(said);
+        }
+    }
     Ok(plan)
 }
 
@@ -120,7 +183,7 @@ fn values(words: &[String]) -> Result<BTreeMap<String, String>, Failure> {
 
 /// The content of a file as a value, without the line break at its end.
 fn from_file(key: &str, path: &str) -> Result<String, Failure> {
-    let source = project::read(std::path::Path::new(path), path).map_err(|failure| match failure {
+    let source = project::read(Path::new(path), path).map_err(|failure| match failure {
         Failure::Usage { message, .. } => Failure::usage(format!("parameter `{}`: {message}", key.escape_debug()))
             .hint("a value that begins with `@` is written `@@…`"),
         other @ (Failure::Faults(_)

@@ -7,8 +7,8 @@ use piton_core::digest::Digest;
 use piton_core::ids::{JobId, Part, RunId, TaskId};
 use piton_core::plan::Plan;
 use piton_core::run::{
-    BootId, Change, Effect, Event, Exit, Input, LossCause, Printed, Recorded, Refusal, Run, TakenTask, TimerKind, Word,
-    WordId,
+    BootId, Change, Effect, Event, Exit, Hold, Input, LossCause, Printed, Recorded, Refusal, Run, TakenTask, TimerKind,
+    Word, WordId,
 };
 use piton_core::time::Timestamp;
 
@@ -22,6 +22,7 @@ pub struct Machine {
     pub now: Timestamp,
     plan: Arc<Plan>,
     seen: BTreeSet<Effect>,
+    tickets: BTreeSet<Option<TaskId>>,
     words: u64,
 }
 
@@ -30,8 +31,9 @@ impl Machine {
     pub fn start(plan: Plan) -> Self {
         let plan = Arc::new(plan);
         let run = Run::new(RunId::from_parts(0, 7), plan.clone());
-        let (seen, words) = (BTreeSet::new(), 0);
-        let mut machine = Self { run, log: Vec::new(), now: Timestamp(1_000), plan: plan.clone(), seen, words };
+        let (seen, tickets, words) = (BTreeSet::new(), BTreeSet::new(), 0);
+        let (log, now) = (Vec::new(), Timestamp(1_000));
+        let mut machine = Self { run, log, now, plan: plan.clone(), seen, tickets, words };
         let created = Event::RunCreated {
             by: "tester@bench".into(),
             runbook: plan.runbook.clone(),
@@ -47,7 +49,15 @@ impl Machine {
         let plan = Arc::new(plan);
         let run = Run::new(RunId::from_parts(0, 7), plan.clone());
         let (seen, words) = (BTreeSet::new(), 0);
-        let mut machine = Self { run, log: Vec::new(), now: Timestamp(1_000), plan: plan.clone(), seen, words };
+        let mut machine = Self {
+            run,
+            log: Vec::new(),
+            now: Timestamp(1_000),
+            plan: plan.clone(),
+            seen,
+            tickets: BTreeSet::new(),
+            words,
+        };
         let digest = Digest::of(plan.to_json().as_bytes());
         let by = "tester@bench".into();
         machine.take(Event::RunCreated { by, runbook: plan.runbook.clone(), plan: digest });
@@ -74,7 +84,8 @@ impl Machine {
         let word = |e: &Recorded<Event>| if let Event::WordTaken { id, .. } = &e.event { Some(id.0) } else { None };
         let words = log.iter().filter_map(word).max().unwrap_or(0);
         let now = log.last().map_or(Timestamp(1_000), |e| e.at);
-        let mut machine = Self { run, log, now, plan, seen, words };
+        let mut machine = Self { run, log, now, plan, seen, tickets: BTreeSet::new(), words };
+        machine.tickets = machine.tickets_wanted();
         machine.tell(Input::Took { engine: "bench".into(), fence: 2 });
         machine
     }
@@ -98,16 +109,32 @@ impl Machine {
             match change {
                 Change::Begin(effect) => assert!(self.seen.insert(effect.clone()), "{effect:?} was in flight already"),
                 Change::Drop(effect) => assert!(self.seen.remove(&effect), "{effect:?} was not in flight"),
+                Change::Ask { task, .. } => assert!(self.tickets.insert(task.clone()), "{task:?} has a ticket already"),
+                Change::Free { task } => assert!(self.tickets.remove(&task), "{task:?} has no ticket"),
             }
         }
         let wanted: BTreeSet<Effect> = self.run.wanted().cloned().collect();
         assert_eq!(self.seen, wanted, "the changes do not add up to what is wanted");
+        if self.run.outcome().is_none() {
+            assert_eq!(self.tickets, self.tickets_wanted(), "the tickets do not add up");
+        }
         assert!(
             self.run.outcome().is_some() || self.run.is_parked() || !wanted.is_empty(),
             "the run is not over, not parked, and waits for nothing: {:?}",
             self.run
         );
         events
+    }
+
+    /// Who should have a ticket for locks.
+    fn tickets_wanted(&self) -> BTreeSet<Option<TaskId>> {
+        let tasks = self.run.tasks().filter(|(_, task)| task.hold != Hold::No).map(|(id, _)| Some(id.clone()));
+        tasks.chain((*self.run.hold() != Hold::No).then_some(None)).collect()
+    }
+
+    /// The run (`None`) or task has the locks that it asked for.
+    pub fn grant(&mut self, task: Option<TaskId>) -> Vec<Event> {
+        self.tell(Input::LocksTaken(task))
     }
 
     /// The jobs that should be in flight.
@@ -119,6 +146,7 @@ impl Machine {
             | Effect::Transfer(_)
             | Effect::Hook(_)
             | Effect::Answer { .. }
+            | Effect::Hold(_)
             | Effect::Wake { .. } => None,
         };
         self.run.wanted().filter_map(job).collect()
@@ -147,6 +175,7 @@ impl Machine {
             | Effect::Transfer(_)
             | Effect::Hook(_)
             | Effect::Answer { .. }
+            | Effect::Hold(_)
             | Effect::Wake { .. } => None,
         });
         found.unwrap_or_else(|| panic!("no job of {task} is wanted, but {:?}", self.wanted()))
@@ -206,6 +235,7 @@ impl Machine {
                 | Effect::Stop(_)
                 | Effect::Transfer(_)
                 | Effect::Hook(_)
+                | Effect::Hold(_)
                 | Effect::Answer { .. } => None,
             })
             .collect();
@@ -217,9 +247,14 @@ impl Machine {
 
     /// Somebody says something.
     pub fn say(&mut self, word: Word) -> Vec<Event> {
+        self.say_as("operator@desk", word)
+    }
+
+    /// This one says something.
+    pub fn say_as(&mut self, by: &str, word: Word) -> Vec<Event> {
         self.words += 1;
         let id = WordId(self.words);
-        self.tell(Input::Said { id, by: "operator@desk".into(), word })
+        self.tell(Input::Said { id, by: by.into(), word })
     }
 
     /// Rebuilds the run from its log, as an engine does after a crash, and goes on with that.
@@ -242,6 +277,8 @@ fn show(effect: &Effect) -> String {
         Effect::Transfer(attempt) => format!("transfer {attempt}"),
         Effect::Hook(hook) => format!("hook {hook}"),
         Effect::Answer { hook, answered } => format!("answer {answered} of {hook}"),
+        Effect::Hold(None) => "hold".to_owned(),
+        Effect::Hold(Some(task)) => format!("hold {task}"),
         Effect::Wake { timer, at } => format!("wake {} {:?} at {}", timer.task, timer.what, at.0),
     }
 }
@@ -263,11 +300,15 @@ pub fn check_order(plan: &Plan, log: &[Recorded<Event>]) {
     let mut over: BTreeSet<TaskId> = BTreeSet::new();
     let mut started: BTreeSet<(TaskId, u32)> = BTreeSet::new();
     let mut exited: BTreeSet<JobId> = BTreeSet::new();
+    let mut held: BTreeSet<Option<TaskId>> = BTreeSet::new();
     for recorded in log {
         match &recorded.event {
             Event::AttemptStarted { task, attempt, .. } => {
                 assert!(started.insert((task.clone(), *attempt)), "{task}#{attempt} started twice");
                 let index = run.graph().find(task).expect("the task is in the plan");
+                assert!(plan.locks.is_empty() || held.contains(&None), "{task} started before the run had its locks");
+                let free = run.step_of(index).locks.is_empty();
+                assert!(free || held.contains(&Some(task.clone())), "{task} started before it had its locks");
                 for before in run.graph().before(plan, index) {
                     let before = run.graph().id(before);
                     assert!(over.contains(before), "{task} started before {before} was over");
@@ -275,12 +316,14 @@ pub fn check_order(plan: &Plan, log: &[Recorded<Event>]) {
             }
             Event::TaskSucceeded { task, .. } | Event::TaskSkipped { task, .. } | Event::TaskFailed { task, .. } => {
                 assert!(over.insert(task.clone()), "{task} came to its end twice");
+                held.remove(&Some(task.clone()));
             }
             Event::JobExited { job, .. } => assert!(exited.insert(job.clone()), "{job} exited twice"),
             Event::UndoAttemptStarted { task, .. } => {
                 let tried = started.iter().any(|(t, _)| t == task);
                 assert!(tried, "{task} is undone although it never began");
             }
+            Event::LocksTaken { task } => assert!(held.insert(task.clone()), "{task:?} took its locks twice"),
             Event::TakenOver { tasks, .. } => {
                 for taken in tasks {
                     assert!(over.insert(taken.task.clone()), "{} is taken over twice", taken.task);
@@ -299,6 +342,7 @@ pub fn check_order(plan: &Plan, log: &[Recorded<Event>]) {
             | Event::HookStarted { .. }
             | Event::HookCalled { .. }
             | Event::HookEnded { .. }
+            | Event::TransferProgressed { .. }
             | Event::AttemptTimedOut { .. }
             | Event::AttemptFailed { .. }
             | Event::RetryScheduled { .. }
@@ -309,6 +353,12 @@ pub fn check_order(plan: &Plan, log: &[Recorded<Event>]) {
             | Event::WordTaken { .. }
             | Event::ResolveStarted { .. }
             | Event::TaskReleased { .. }
+            | Event::ApprovalAsked { .. }
+            | Event::Voted { .. }
+            | Event::LocksAsked { .. }
+            | Event::LocksRefused { .. }
+            | Event::RunPaused { .. }
+            | Event::RunResumed
             | Event::CancelStarted
             | Event::UndoStarted { .. }
             | Event::TaskUndone { .. }

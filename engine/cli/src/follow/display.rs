@@ -15,7 +15,7 @@ use super::lines::Lines;
 use super::plain::output_line;
 use super::{Manner, Missed, missed_line, notice_line};
 use crate::screen::{BOLD, CYAN, DIM, Screen, YELLOW, paint};
-use crate::tell::{Teller, task_of};
+use crate::tell::{Teller, moved_so_far, task_of};
 use crate::times::{Times, took};
 use crate::visible::visible;
 
@@ -190,6 +190,11 @@ impl Manner for Display {
                 self.above(&format!("         {} {line}", paint(self.color, DIM, "|")));
             }
         }
+        if let Event::TransferProgressed { task, moved, total, left, .. } = &recorded.event
+            && let Some(row) = self.rows.get_mut(task)
+        {
+            row.now = moved_so_far(*moved, *total, *left);
+        }
         let Some(task) = task_of(&recorded.event) else { return };
         match &recorded.event {
             Event::AttemptStarted { .. } | Event::UndoAttemptStarted { .. } | Event::ResolveStarted { .. } => {
@@ -202,12 +207,18 @@ impl Manner for Display {
             | Event::TaskUndone { .. }
             | Event::UndoSkipped { .. }
             | Event::AttemptFailed { .. } => self.finish(task),
+            Event::ApprovalAsked { .. } => {
+                if let Some(row) = self.rows.get_mut(task) {
+                    row.now = "waits for approval".to_owned();
+                }
+            }
             Event::RetryScheduled { .. }
             | Event::TaskUnstartable { .. }
             | Event::Transferred { .. }
             | Event::HookStarted { .. }
             | Event::HookCalled { .. }
             | Event::HookEnded { .. }
+            | Event::TransferProgressed { .. }
             | Event::AttemptTimedOut { .. }
             | Event::ProbeScheduled { .. }
             | Event::ProbeStarted { .. }
@@ -224,6 +235,12 @@ impl Manner for Display {
             | Event::SecretsFetched { .. }
             | Event::SecretsMissing { .. }
             | Event::WordTaken { .. }
+            | Event::Voted { .. }
+            | Event::LocksAsked { .. }
+            | Event::LocksTaken { .. }
+            | Event::LocksRefused { .. }
+            | Event::RunPaused { .. }
+            | Event::RunResumed
             | Event::CancelStarted
             | Event::UndoStarted { .. }
             | Event::FinallyStarted

@@ -3,20 +3,31 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use piton_core::expr::Template;
-use piton_core::ids::{AttemptId, HostName, JobId, ParamName, Part, RunId};
+use piton_core::forecast::Forecast;
+use piton_core::ids::{AttemptId, HostName, JobId, Part, RunId};
 use piton_core::plan::{Plan, PlannedStep};
-use piton_core::run::{JobText, PutText, Run, TransferText};
-use piton_core::runbook::{Action, Hook, HookCode, OnFailure, Put, PutSource, Repeat, Retry, RetryOn, Step, speaks_of};
+use piton_core::run::{Run, TransferText};
+use piton_core::runbook::{Action, OnFailure, Repeat, Retry, RetryOn};
 use piton_core::time::show_duration;
 use piton_core::value::to_text;
 use serde_json::{Value, json};
 
 use crate::cli::Globals;
 use crate::exit::{Code, Failure, count};
+use crate::history;
 use crate::planning::{self, Wanted};
-use crate::screen::{BOLD, CYAN, DIM, Out, Screen};
+use crate::screen::{BOLD, Out, Screen};
+use crate::tell::names as names_of;
 use crate::visible::visible_lines;
+use crate::{asking, queue};
+
+use moves::{reboots, transfers};
+use secrets::secrets_of;
+use texts::{hook, job_text, scripts};
+
+mod moves;
+mod secrets;
+mod texts;
 
 /// Show what a run would do, on each host, and the way back
 ///
@@ -36,7 +47,8 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
     if args.undo {
         return way_back(planned.plan, screen);
     }
-    show(&planned.plan, planned.source.name.as_ref(), screen)
+    let expected = history::of_plan(globals, planned.project.as_ref(), &planned.plan).await;
+    show(&planned.plan, planned.source.name.as_ref(), expected.as_ref(), screen)
 }
 
 fn way_back(plan: Plan, screen: &Screen) -> Result<Code, Failure> {
@@ -51,16 +63,21 @@ fn way_back(plan: Plan, screen: &Screen) -> Result<Code, Failure> {
     Ok(Code::Succeeded)
 }
 
-/// Shows a plan.
-pub(crate) fn show(plan: &Plan, from: &str, screen: &Screen) -> Result<Code, Failure> {
+/// Shows a plan, and how long it takes where earlier runs tell.
+pub(crate) fn show(plan: &Plan, from: &str, expected: Option<&Forecast>, screen: &Screen) -> Result<Code, Failure> {
     // No event has happened to this run: it only serves to ask what its texts are.
     let run = Run::new(RunId::from_parts(0, 0), Arc::new(plan.clone()));
     let mut out = screen.out();
     if screen.json {
-        out.json(&as_json(plan, &run))?;
+        let mut value = as_json(plan, &run);
+        value["expected"] = history::as_json(expected);
+        out.json(&value)?;
     } else {
         out.line(format_args!("{}  {}", out.paint(BOLD, &plan.runbook), plan.title))?;
         out.line(format_args!("from    {from}"))?;
+        if let Some(expected) = expected {
+            out.line(format_args!("takes   {}", history::line(expected)))?;
+        }
         text(&run, &mut out)?;
     }
     out.flush()?;
@@ -78,6 +95,9 @@ pub(crate) fn text(run: &Run, out: &mut Out) -> Result<(), Failure> {
         plan.max_parallel,
         policy(plan.on_failure)
     ))?;
+    if !plan.locks.is_empty() {
+        out.line(format_args!("locks   {}", names_of(&plan.locks)))?;
+    }
     if !plan.params.is_empty() {
         out.line("params")?;
         for (name, value) in &plan.params {
@@ -129,6 +149,9 @@ fn step(out: &mut Out, plan: &Plan, run: &Run, index: usize, planned: &PlannedSt
     if !words.is_empty() {
         out.line(format_args!("   and      {}", words.join("; ")))?;
     }
+    for line in queue::planned(run, index) {
+        out.line(line)?;
+    }
     for (name, value) in &step.env {
         out.line(format_args!("   env      {name}={}", value.source()))?;
     }
@@ -152,7 +175,8 @@ fn step(out: &mut Out, plan: &Plan, run: &Run, index: usize, planned: &PlannedSt
                 out.line(format_args!("   exec     {}", plain.join(" ")))?;
             }
         }
-        Action::Put(_) | Action::Get(_) => transfers(out, run, index)?,
+        Action::Put(_) | Action::Get(_) | Action::Transfer(_) => transfers(out, run, index)?,
+        Action::Reboot(reboot) => reboots(out, step, reboot)?,
         Action::Hook(own) => hook(out, "hook", own)?,
         Action::Assert(all) => {
             for assertion in all {
@@ -161,6 +185,7 @@ fn step(out: &mut Out, plan: &Plan, run: &Run, index: usize, planned: &PlannedSt
         }
         Action::WaitFor(span) => out.line(format_args!("   wait     {}", show_duration(*span)))?,
         Action::WaitUntil(_) => {}
+        Action::Approve(approve) => asking::planned(approve).iter().try_for_each(|line| out.line(line))?,
     }
     if let Some(probe) = step.probe() {
         let label = if step.verify.is_some() { "verify" } else { "until" };
@@ -176,159 +201,6 @@ fn step(out: &mut Out, plan: &Plan, run: &Run, index: usize, planned: &PlannedSt
     }
     if step.undo.is_some() {
         scripts(out, run, index, Part::Undo, "undo")?;
-    }
-    Ok(())
-}
-
-/// A hook: the function that is called with what, or its text.
-fn hook(out: &mut Out, label: &str, hook: &Hook) -> Result<(), Failure> {
-    match &hook.code {
-        HookCode::Function { .. } => {
-            let args: Vec<&str> = hook.args.iter().map(|arg| arg.source()).collect();
-            let call = format!("{}({})", hook.short(), args.join(", "));
-            out.line(format_args!(
-                "   {}  {}",
-                out.paint(CYAN, format_args!("{label:7}")),
-                visible_lines(call.as_bytes())
-            ))?;
-        }
-        HookCode::Text(text) => {
-            out.line(format_args!("   {} [rhai]", out.paint(CYAN, label)))?;
-            for line in visible_lines(text.trim_end().as_bytes()).lines() {
-                out.line(format_args!("     {} {line}", out.paint(DIM, "|")))?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The script of one part, once for all hosts that get the same.
-fn scripts(out: &mut Out, run: &Run, index: usize, part: Part, label: &str) -> Result<(), Failure> {
-    let hosts = &run.plan().steps[index].hosts;
-    let mut same: Vec<(Result<JobText, String>, Vec<HostName>)> = Vec::new();
-    for number in 0..hosts.len().max(1) {
-        // The environment may differ from host to host; it is shown as it is written.
-        let text =
-            job_text(run, index, number, part).map(|text| JobText { env: Vec::new(), sealed: Vec::new(), ..text });
-        let host = hosts.get(number).cloned();
-        match same.iter_mut().find(|(known, _)| *known == text) {
-            Some((_, with)) => with.extend(host),
-            None => same.push((text, host.into_iter().collect())),
-        }
-    }
-    let several = same.len() > 1;
-    for (text, on) in same {
-        let on = if several { format!(" on {}", names(&on)) } else { String::new() };
-        let text = match text {
-            Ok(text) => text,
-            // Only what depends on outputs has no value yet: the script itself is constant.
-            Err(why) => match written(run, index, part) {
-                Some(text) => text,
-                None => {
-                    out.line(format_args!("   {label}{on}: known when it runs ({why})"))?;
-                    continue;
-                }
-            },
-        };
-        let shell = if text.shell == "sh" { String::new() } else { format!(" [{}]", text.shell) };
-        out.line(format_args!("   {}{shell}{on}", out.paint(CYAN, label)))?;
-        for line in visible_lines(text.script.trim_end().as_bytes()).lines() {
-            out.line(format_args!("     {} {line}", out.paint(DIM, "|")))?;
-        }
-    }
-    Ok(())
-}
-
-/// The secrets that a step's scripts get, or the file that it puts.
-fn secrets_of<'p>(plan: &'p Plan, step: &Step) -> Vec<&'p str> {
-    let named = |template: &Template, name: &str| template.roots().contains(name) || template.params().contains(name);
-    let main = match &step.action {
-        Action::Run(script) => Some(script.text.as_str()),
-        Action::WaitUntil(probe) => Some(probe.script.text.as_str()),
-        Action::Exec(_)
-        | Action::Put(_)
-        | Action::Get(_)
-        | Action::Hook(_)
-        | Action::Assert(_)
-        | Action::WaitFor(_) => None,
-    };
-    let verify = step.verify.as_ref().map(|probe| probe.script.text.as_str());
-    let others = [&step.unless, &step.undo].into_iter().flatten().map(|script| script.text.as_str());
-    // Which of the scripts' functions a hook comes to is not known: it may come to each.
-    let files = step.has_hook().then(|| plan.scripts.values().map(String::as_str)).into_iter().flatten();
-    let hooks = step.hooks().filter_map(|hook| match &hook.code {
-        HookCode::Text(text) => Some(text.as_str()),
-        HookCode::Function { .. } => None,
-    });
-    let scripts: Vec<&str> = main.into_iter().chain(verify).chain(others).chain(files).chain(hooks).collect();
-    let content = match &step.action {
-        Action::Put(Put { source: PutSource::Content(text), secret: true, .. }) => Some(text),
-        Action::Put(_)
-        | Action::Run(_)
-        | Action::Exec(_)
-        | Action::Get(_)
-        | Action::Hook(_)
-        | Action::Assert(_)
-        | Action::WaitFor(_)
-        | Action::WaitUntil(_) => None,
-    };
-    let gets = |name: &str| {
-        scripts.iter().any(|script| speaks_of(script, name))
-            || step.env.values().chain(content).any(|template| named(template, name))
-    };
-    plan.secrets.keys().map(ParamName::as_str).filter(|name| gets(name)).collect()
-}
-
-fn job_text(run: &Run, index: usize, number: usize, part: Part) -> Result<JobText, String> {
-    let tasks = run.graph().tasks_of(index);
-    let task = tasks.start + u32::try_from(number).unwrap_or(u32::MAX);
-    let attempt = AttemptId { task: run.graph().id(task).clone(), number: 1 };
-    run.job_text(&JobId { attempt, part, round: 1 })
-}
-
-/// The script as it stands in the runbook, where it does.
-fn written(run: &Run, index: usize, part: Part) -> Option<JobText> {
-    let step = &run.plan().steps[index].step;
-    let script = match (part, &step.action) {
-        (Part::Unless, _) => step.unless.as_ref(),
-        (Part::Undo, _) => step.undo.as_ref(),
-        (Part::Verify, _) => step.probe().map(|p| &p.script),
-        (Part::Main, Action::Run(script)) => Some(script),
-        (
-            Part::Main,
-            Action::Exec(_)
-            | Action::Hook(_)
-            | Action::Put(_)
-            | Action::Get(_)
-            | Action::Assert(_)
-            | Action::WaitFor(_)
-            | Action::WaitUntil(_),
-        )
-        | (Part::Before | Part::After | Part::Call, _) => None,
-    }?;
-    let (shell, script) = (script.shell.clone(), script.text.clone());
-    Some(JobText { shell, script, env: Vec::new(), sealed: Vec::new(), become_user: step.become_user.clone() })
-}
-
-fn transfers(out: &mut Out, run: &Run, index: usize) -> Result<(), Failure> {
-    for task in run.graph().tasks_of(index) {
-        let id = run.graph().id(task);
-        let host = id.host.as_ref().map_or(HostName::LOCAL, HostName::as_str);
-        let line = match run.transfer_text(task) {
-            Ok(TransferText::Put { source, to, mode, owner, .. }) => {
-                let what = match source {
-                    PutText::File(path) => path,
-                    PutText::Content(text) => format!("{} bytes of text", text.len()),
-                    PutText::Sealed(_) => "a text with secrets".to_owned(),
-                };
-                let mode = mode.map(|m| format!(" mode {m:o}")).unwrap_or_default();
-                let owner = owner.map(|o| format!(" owner {o}")).unwrap_or_default();
-                format!("put      {what} -> {host}:{to}{mode}{owner}")
-            }
-            Ok(TransferText::Get { from, to, .. }) => format!("get      {host}:{from} -> {to}"),
-            Err(why) => format!("moves files of {host}; which ones is known when it runs ({why})"),
-        };
-        out.line(format_args!("   {line}"))?;
     }
     Ok(())
 }
@@ -381,8 +253,14 @@ fn policy(policy: OnFailure) -> &'static str {
 fn summary(out: &mut Out, plan: &Plan) -> Result<(), Failure> {
     let main = plan.steps.iter().filter(|s| !s.finally);
     let acts = |s: &&PlannedStep| match s.step.action {
-        Action::Run(_) | Action::Exec(_) | Action::Put(_) | Action::Get(_) | Action::Hook(_) => true,
-        Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) => false,
+        Action::Run(_)
+        | Action::Exec(_)
+        | Action::Put(_)
+        | Action::Get(_)
+        | Action::Transfer(_)
+        | Action::Reboot(_)
+        | Action::Hook(_) => true,
+        Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) | Action::Approve(_) => false,
     };
     let acting: Vec<&PlannedStep> = main.filter(acts).collect();
     let way: Vec<&str> = acting.iter().rev().filter(|s| s.step.undo.is_some()).map(|s| s.step.id.as_str()).collect();
@@ -416,6 +294,9 @@ fn as_json(plan: &Plan, run: &Run) -> Value {
             let mut value = json!({ "task": run.graph().id(task), "needs": needs });
             if let Action::Hook(hook) = &run.step_of(task).action {
                 value["hook"] = json!(hook.code);
+            }
+            if let Ok(TransferText::Transfer { from_host, from, to, manner, .. }) = run.transfer_text(task) {
+                value["transfer"] = json!({ "from_host": from_host, "from": from, "to": to, "manner": manner });
             }
             if let Ok(text) = text {
                 value["shell"] = Value::from(text.shell);

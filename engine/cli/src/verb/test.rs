@@ -1,6 +1,7 @@
 //! `piton test`.
 
 mod junit;
+mod record;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use serde_json::{Value, json};
 use crate::cli::Globals;
 use crate::exit::{Code, Failure, count};
 use crate::faults;
+use crate::planning;
 use crate::project::{self, Project};
 use crate::screen::{GREEN, Out, RED, Screen};
 
@@ -40,6 +42,10 @@ pub(crate) struct Args {
     /// Write the results to FILE in the form that CI servers read
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
+    /// Play nothing, and print a test whose hosts answer as those of RUN did; what `no_log` steps printed is left out
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["which", "only", "faults", "junit"],
+          add = clap_complete::ArgValueCompleter::new(super::completing::runs))]
+    record: Option<String>,
 }
 
 /// What became of one test.
@@ -53,7 +59,10 @@ struct Done {
     complaints: Vec<Fault>,
 }
 
-pub(crate) fn run(args: Args, globals: &Globals, screen: &Screen) -> Result<Code, Failure> {
+pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Result<Code, Failure> {
+    if let Some(run) = &args.record {
+        return record::record(run, globals, screen).await;
+    }
     let project = project::find(globals.project.as_deref())?;
     let files = wanted(project.as_ref(), &args.which)?;
     let read = read_all(&files, project.as_ref())?;
@@ -134,7 +143,7 @@ fn runbook_of(test: &Path) -> PathBuf {
 }
 
 /// `a/b.yaml` → `a/b.test.yaml`.
-fn test_of(runbook: &Path) -> PathBuf {
+pub(super) fn test_of(runbook: &Path) -> PathBuf {
     let extension = runbook.extension().and_then(|e| e.to_str()).unwrap_or("yaml").to_owned();
     runbook.with_extension(format!("test.{extension}"))
 }
@@ -233,7 +242,14 @@ fn plan(test: &Test, runbook: &Runbook, base: &Path, source: &Source) -> Result<
     };
     let given: BTreeMap<String, String> = test.params.clone();
     let params = runbook::read_params(&runbook.params, &given).map_err(placed)?;
-    Plan::build(runbook.clone(), params, &around).map_err(placed)
+    planning::with_scripts(runbook.clone(), params, &around).map_err(|failure| match failure {
+        Failure::Faults(faults) => placed(faults),
+        other @ (Failure::Usage { .. }
+        | Failure::Journal(_)
+        | Failure::Drive(_)
+        | Failure::ReaderGone
+        | Failure::Other { .. }) => vec![test.complaint(other.to_string())],
+    })
 }
 
 fn tell(out: &mut Out, one: &Done, screen: &Screen) -> Result<(), Failure> {

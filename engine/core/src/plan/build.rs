@@ -6,7 +6,8 @@ use crate::expr::{Scope, Template};
 use crate::fault::{Fault, FaultCode, Place, Source};
 use crate::ids::{HostName, ParamName};
 use crate::inventory::{Host, Inventory};
-use crate::runbook::{Action, Param, ParamKind, Runbook, SecretSource, Step};
+use crate::lock::{Lock, bad_name};
+use crate::runbook::{Action, LockWanted, Param, ParamKind, Runbook, SecretSource, Step, Transfer};
 use crate::value::{Map, Value};
 
 use super::{Need, Plan, PlannedStep};
@@ -52,6 +53,7 @@ impl Plan {
         }
         let scope = param_scope(&params);
 
+        let mut sources = BTreeSet::new();
         let mut steps = Vec::with_capacity(runbook.steps.len() + runbook.finally.len());
         let all = runbook.steps.into_iter().map(|s| (s, false)).chain(runbook.finally.into_iter().map(|s| (s, true)));
         for (step, finally) in all {
@@ -59,14 +61,21 @@ impl Plan {
                 faults.append(&mut found);
                 Vec::new()
             });
+            if let Action::Transfer(transfer) = &step.action {
+                match one_host(&step, "from", &transfer.from_host, &scope, around) {
+                    Ok(host) => drop(sources.insert(host)),
+                    Err(mut found) => faults.append(&mut found),
+                }
+            }
             steps.push(PlannedStep { step, hosts, needs: Vec::new(), finally });
         }
         connect(&mut steps);
+        let locks = run_locks(&runbook.locks, &scope, around, &mut faults);
 
         if !faults.is_empty() {
             return Err(faults);
         }
-        let mut used: BTreeSet<HostName> = steps.iter().flat_map(|s| s.hosts.iter().cloned()).collect();
+        let mut used: BTreeSet<HostName> = steps.iter().flat_map(|s| &s.hosts).chain(&sources).cloned().collect();
         if steps.iter().any(|s| s.step.has_hook()) {
             used.extend(hosts_of_params(&runbook.params, &params));
         }
@@ -80,6 +89,7 @@ impl Plan {
             title: runbook.title,
             on_failure: runbook.on_failure,
             max_parallel: runbook.max_parallel,
+            locks,
             params,
             secrets,
             hosts,
@@ -107,6 +117,30 @@ fn hosts_of_params(declared: &[Param], params: &BTreeMap<ParamName, Value>) -> B
     let named = declared.iter().filter(|param| matches!(param.kind, ParamKind::Host | ParamKind::Hosts));
     let values = named.filter_map(|param| params.get(&param.name)).flat_map(texts);
     values.filter_map(|name| HostName::new(&name).ok()).collect()
+}
+
+/// The locks of the run by their names, each once.
+fn run_locks(wanted: &[LockWanted], scope: &Scope, around: &Surroundings<'_>, faults: &mut Vec<Fault>) -> Vec<Lock> {
+    let mut locks: BTreeMap<String, u32> = BTreeMap::new();
+    for lock in wanted {
+        let source = lock.name.source();
+        let name = lock.name.render(scope).map_err(|error| error.to_string());
+        let name = name.and_then(|name| match bad_name(&name) {
+            Some(what) => Err(format!("the name `{}` {what}", name.escape_debug())),
+            None => Ok(name),
+        });
+        match name {
+            Ok(name) => {
+                let most = locks.entry(name).or_insert(lock.most);
+                *most = lock.most.min(*most);
+            }
+            Err(why) => {
+                let message = format!("the lock `{source}`: {why}");
+                faults.push(Fault::at(FaultCode::BadValue, around.source, lock.span, message));
+            }
+        }
+    }
+    locks.into_iter().map(|(name, most)| Lock { name, most }).collect()
 }
 
 /// `host` and `hosts` parameters name hosts that exist; a `hosts` value becomes the list of them.
@@ -171,10 +205,15 @@ fn select_all(patterns: Vec<String>, around: &Surroundings<'_>) -> Result<Vec<Ho
 fn hosts_of(step: &Step, scope: &Scope, around: &Surroundings<'_>) -> Result<Vec<HostName>, Vec<Fault>> {
     let Some(wanted) = &step.hosts else {
         return Ok(match &step.action {
-            Action::Assert(_) | Action::WaitFor(_) | Action::Hook(_) => Vec::new(),
-            Action::Run(_) | Action::Exec(_) | Action::Put(_) | Action::Get(_) | Action::WaitUntil(_) => {
-                HostName::new(HostName::LOCAL).into_iter().collect()
-            }
+            Action::Assert(_) | Action::WaitFor(_) | Action::Hook(_) | Action::Approve(_) => Vec::new(),
+            Action::Transfer(Transfer { to_host: Some(host), .. }) => vec![one_host(step, "to", host, scope, around)?],
+            Action::Run(_)
+            | Action::Exec(_)
+            | Action::Put(_)
+            | Action::Get(_)
+            | Action::Transfer(_)
+            | Action::Reboot(_)
+            | Action::WaitUntil(_) => HostName::new(HostName::LOCAL).into_iter().collect(),
         });
     };
     let fault = |message: String, hint: Option<&str>| {
@@ -203,6 +242,32 @@ fn hosts_of(step: &Step, scope: &Scope, around: &Surroundings<'_>) -> Result<Vec
         return Err(fault("there is no host to run on".to_owned(), Some("name at least one host in `hosts`")));
     }
     Ok(hosts)
+}
+
+/// The host of one end of a transfer: exactly one, by its name.
+fn one_host(
+    step: &Step,
+    end: &str,
+    template: &Template,
+    scope: &Scope,
+    around: &Surroundings<'_>,
+) -> Result<HostName, Vec<Fault>> {
+    let found = template.render(scope).map_err(|error| error.to_string()).and_then(|name| {
+        let found = around.inventory.select(&name, around.allow_unknown_hosts).map_err(|e| e.to_string())?;
+        match found.as_slice() {
+            // The name is what the task goes by later, so no group or pattern stands for it.
+            [one] if one.as_str() == name => Ok(one.clone()),
+            _ => Err(format!("`{name}` is not the name of one host")),
+        }
+    });
+    found.map_err(|why| {
+        vec![Fault {
+            code: FaultCode::UnknownHost,
+            message: format!("step `{}`: the host of `{end}`: {why}", step.id),
+            place: Some(Place { source: around.source.clone(), span: step.span }),
+            hint: None,
+        }]
+    })
 }
 
 /// Makes needs into edges. Where two steps run on the same hosts, each host waits for itself only.

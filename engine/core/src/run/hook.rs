@@ -166,6 +166,7 @@ impl Run {
                 | At::Transfer
                 | At::Wait(_)
                 | At::Assert
+                | At::Approval(_)
                 | At::Probe(_)
                 | At::Settle { .. }
                 | At::Lost(_)

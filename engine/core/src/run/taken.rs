@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{RunId, TaskId};
-use crate::plan::TaskIndex;
+use crate::plan::{TaskGraph, TaskIndex};
+use crate::runbook::Action;
 use crate::value::{Map, Value};
 
 use super::cause::{SkipCause, SuccessCause};
@@ -45,7 +46,9 @@ impl Run {
     /// The results that a new run may begin with if everything is done again that `again` says, what follows from it,
     /// and what has not come to a good end here. Steps under `finally` belong to their run and are never among them.
     pub fn results(&self, again: impl Fn(TaskIndex) -> bool) -> Vec<TakenTask> {
-        let kept = self.kept(again);
+        // What came about only while the run went on is not in a plan that begins anew.
+        let planned = TaskGraph::of(&self.plan);
+        let kept = self.kept(|task| again(task) || planned.find(self.graph.id(task)).is_none());
         let taken = (0..self.graph.main()).filter(|&t| kept[t as usize]).filter_map(|t| self.result(t));
         taken.collect()
     }
@@ -57,7 +60,7 @@ impl Run {
         while let Some(task) = open.pop() {
             for before in self.graph.before(&self.plan, task) {
                 if seen.insert(before) {
-                    if self.result(before).is_none() {
+                    if self.result(before).is_none() && !self.is_approval(before) {
                         return Some(before);
                     }
                     open.push(before);
@@ -69,19 +72,20 @@ impl Run {
 
     /// For each task under `steps`: whether its result stands, and that of everything it needs.
     fn kept(&self, again: impl Fn(TaskIndex) -> bool) -> Vec<bool> {
-        let fresh = Self::new(self.id, self.plan.clone());
-        let mut unmet = fresh.unmet;
+        let mut unmet: Vec<u32> = (0u32..).take(self.graph.nodes()).map(|node| self.graph.indegree(node)).collect();
         let mut spoilt = vec![false; self.graph.nodes()];
-        let mut open: Vec<u32> = (0..unmet.len()).filter(|&n| unmet[n] == 0).map(|n| n as u32).collect();
+        let mut open: Vec<u32> = (0u32..).zip(&unmet).filter(|(_, unmet)| **unmet == 0).map(|(node, _)| node).collect();
         let mut kept = vec![false; self.graph.len() as usize];
         while let Some(node) = open.pop() {
-            let stands =
-                !spoilt[node as usize] && (node >= self.graph.len() || (!again(node) && self.result(node).is_some()));
+            let whole = !spoilt[node as usize];
+            let stands = whole && (node >= self.graph.len() || (!again(node) && self.result(node).is_some()));
+            // What comes after an approval may stand although the approval itself does not.
+            let asked_anew = whole && node < self.graph.len() && self.is_approval(node);
             if let Some(kept) = kept.get_mut(node as usize) {
                 *kept = stands;
             }
             for &after in self.graph.after(node) {
-                spoilt[after as usize] |= !stands;
+                spoilt[after as usize] |= !stands && !asked_anew;
                 unmet[after as usize] -= 1;
                 if unmet[after as usize] == 0 {
                     open.push(after);
@@ -93,6 +97,9 @@ impl Run {
 
     /// What another run may take over of a task: nothing, where it did not come to a good end or was taken back.
     fn result(&self, index: TaskIndex) -> Option<TakenTask> {
+        if self.is_approval(index) {
+            return None;
+        }
         let task = self.task(index);
         let end = match (&task.state, &task.undo) {
             (TaskState::Succeeded(how), Undo::Not) => Taken::Succeeded(*how),
@@ -108,6 +115,17 @@ impl Run {
         })
     }
 
+    /// Whether it is an approval: that holds for its run alone, and another run asks again. What was done behind it
+    /// stands, and nothing goes on behind that before the new approval.
+    pub(super) fn is_approval(&self, index: TaskIndex) -> bool {
+        matches!(self.step_of(index).action, Action::Approve(_))
+    }
+
+    /// Whether the task's result was taken over, and stands as soon as what it needs is settled here.
+    pub(super) fn stands_when_met(&self, index: TaskIndex) -> bool {
+        self.task(index).taken.is_some() && self.graph.indegree(index) > 0
+    }
+
     pub(super) fn taken_over(&mut self, from: RunId, tasks: &[TakenTask]) -> Result<(), String> {
         if self.phase != Phase::Main || self.seq != 1 {
             return Err("a run takes results over before anything else happens".to_owned());
@@ -117,6 +135,9 @@ impl Run {
             let index = self.graph.find(&taken.task).ok_or_else(|| format!("the plan has no task {}", taken.task))?;
             if self.is_finally(index) {
                 return Err(format!("{} stands under `finally`", taken.task));
+            }
+            if self.is_approval(index) {
+                return Err(format!("{} is an approval, which holds for its own run alone", taken.task));
             }
             self.change(index, |task| {
                 if task.state != TaskState::Waiting {
@@ -134,6 +155,7 @@ impl Run {
             })?;
             indexes.push(index);
         }
+        indexes.retain(|&index| !self.stands_when_met(index));
         indexes.into_iter().for_each(|index| self.settled(index, None));
         Ok(())
     }

@@ -22,6 +22,9 @@ pub(super) fn check(draft: &Draft<'_>, reader: &mut Reader<'_>) {
     let graph = Graph { main: draft.steps.len(), index: index(&steps, reader), needs: Vec::new(), steps };
     let graph = graph.with_needs(reader);
     let cycles = graph.check_cycles(reader);
+    for used in &draft.uses {
+        check_roots(used, &draft.names, reader);
+    }
     check_uses(&graph, &draft.names, !cycles, reader);
     secrets::check(&draft.params, draft, reader);
 }
@@ -144,10 +147,7 @@ fn check_uses(graph: &Graph<'_, '_>, params: &[String], ordered: bool, reader: &
             return;
         }
         for used in &step.uses {
-            for root in used.what.roots() {
-                check_root(root, used, params, reader);
-            }
-            check_params(used, params, reader);
+            check_roots(used, params, reader);
             if used.sees == Sees::PlanOnly {
                 continue;
             }
@@ -195,17 +195,27 @@ fn check_uses(graph: &Graph<'_, '_>, params: &[String], ordered: bool, reader: &
     }
 }
 
+fn check_roots(used: &Use<'_>, params: &[String], reader: &mut Reader<'_>) {
+    for root in used.what.roots() {
+        check_root(root, used, params, reader);
+    }
+    check_params(used, params, reader);
+}
+
 fn check_root(root: &str, used: &Use<'_>, params: &[String], reader: &mut Reader<'_>) {
     if params.iter().any(|param| param == root) && !VARIABLES.contains(&root) {
         return;
     }
     let span = word_place(used.node, root, reader);
-    let early = used.sees == Sees::PlanOnly && root != "params";
+    let early = match used.sees {
+        Sees::PlanOnly => Some("which hosts a step runs on is decided before anything runs"),
+        Sees::RunOnly => Some("the locks of the run are taken before anything runs"),
+        Sees::NoHost | Sees::Host => None,
+    };
     match root {
         "params" => {}
-        "steps" | "host" | "run" if early => {
-            let message =
-                format!("`{root}` is not known here: which hosts a step runs on is decided before anything runs");
+        "steps" | "host" | "run" if early.is_some() => {
+            let message = format!("`{root}` is not known here: {}", early.unwrap_or_default());
             reader.fault_with(FaultCode::UnknownParam, span, message, "use a parameter");
         }
         "host" if used.sees == Sees::NoHost => {

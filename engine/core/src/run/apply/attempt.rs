@@ -69,6 +69,11 @@ impl Run {
         Ok(())
     }
 
+    pub(super) fn transfer_progressed(&mut self, task: &TaskId, attempt: u32) -> Result<(), String> {
+        let index = self.named(task)?;
+        self.change_attempt(index, attempt, |_, a| only(a.at == At::Transfer))
+    }
+
     pub(super) fn attempt_timed_out(&mut self, task: &TaskId, attempt: u32) -> Result<(), String> {
         let index = self.named(task)?;
         self.change_attempt(index, attempt, |_, a| {

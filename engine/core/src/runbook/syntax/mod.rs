@@ -5,16 +5,20 @@
 //! (names, order, references) is in [`super::check`].
 
 mod action;
+mod approve;
 mod hook;
+mod locks;
+mod moving;
 mod outputs;
 mod param;
 mod retry;
 mod script;
 mod step;
+pub(crate) mod words;
 
 use std::collections::BTreeSet;
 
-use super::{DEFAULT_MAX_PARALLEL, OnFailure, Param, Runbook, Step};
+use super::{DEFAULT_MAX_PARALLEL, LockWanted, OnFailure, Param, Runbook, Step};
 use crate::expr::{Expr, ExprError, Template};
 use crate::fault::{Fault, FaultCode, Source, Span};
 use crate::ids::{RunbookName, StepId};
@@ -28,8 +32,8 @@ pub const MAX_STEPS: usize = 50_000;
 ///
 /// # The language
 ///
-/// YAML 1.2. On top: `runbook`, `title`, `about`, `params`, `on_failure`, `max_parallel`, `steps`, `finally`.
-/// A step has an `id`, exactly one action (`run`, `exec`, `put`, `get`, `hook`, `assert`, `wait`) and modifiers. Short forms:
+/// YAML 1.2. On top: `runbook`, `title`, `about`, `params`, `on_failure`, `max_parallel`, `locks`, `steps`, `finally`.
+/// A step has an `id`, exactly one action (`run`, `exec`, `put`, `get`, `transfer`, `reboot`, `hook`, `assert`, `wait`, `approve`) and modifiers. Short forms:
 /// `run: text`, `unless: text`, `undo: text`, `verify: text`, `retry: 3`, `hosts: x`, `needs: x`, `assert: [expression]`.
 ///
 /// A step without `needs` needs the step above it; `needs: []` starts at once. The first step under `finally` needs nothing,
@@ -56,6 +60,9 @@ pub(super) struct Draft<'n> {
     about: String,
     on_failure: OnFailure,
     max_parallel: u32,
+    locks: Vec<LockWanted>,
+    /// What stands outside of the steps.
+    pub(super) uses: Vec<Use<'n>>,
     pub(super) params: Vec<Param>,
     /// The names of all parameters, also of those that could not be read.
     pub(super) names: Vec<String>,
@@ -116,6 +123,8 @@ impl Used {
 pub(super) enum Sees {
     /// It is evaluated when the plan is made: nothing has run.
     PlanOnly,
+    /// Likewise; it is about what the run as a whole must have.
+    RunOnly,
     /// `steps` and `run`; there is no host.
     NoHost,
     /// `steps`, `run` and `host`.
@@ -145,6 +154,7 @@ impl Draft<'_> {
             params: self.params,
             on_failure: self.on_failure,
             max_parallel: self.max_parallel,
+            locks: self.locks,
             steps: finish(self.steps)?,
             finally: finish(self.finally)?,
         })
@@ -162,7 +172,7 @@ const ON_FAILURE: [(&str, OnFailure); 3] =
     [("stop", OnFailure::Stop), ("undo", OnFailure::Undo), ("continue", OnFailure::Continue)];
 
 /// Fields of runbooks that are designed, and not there yet.
-const LATER: [&str; 2] = ["locks", "windows"];
+const LATER: [&str; 1] = ["windows"];
 
 impl Drafter<'_, '_> {
     fn read<'n>(mut self, root: &'n Node<'n>) -> Option<Draft<'n>> {
@@ -182,6 +192,9 @@ impl Drafter<'_, '_> {
         let on_failure = fields.take("on_failure").and_then(|node| self.reader.word(node, "on_failure", &ON_FAILURE));
         let max_parallel =
             fields.take("max_parallel").and_then(|node| self.reader.integer(node, "max_parallel", 1, 100_000));
+        let mut uses = Vec::new();
+        let locks =
+            fields.take("locks").map(|node| self.read_locks(node, Sees::RunOnly, &mut uses)).unwrap_or_default();
         let (steps, finally) = (fields.take("steps"), fields.take("finally"));
         let count: usize = [steps, finally].into_iter().flatten().map(length).sum();
         if count > MAX_STEPS {
@@ -207,6 +220,8 @@ impl Drafter<'_, '_> {
             about,
             on_failure: on_failure.unwrap_or_default(),
             max_parallel: max_parallel.and_then(|n| u32::try_from(n).ok()).unwrap_or(DEFAULT_MAX_PARALLEL),
+            locks,
+            uses,
             params,
             names,
             steps,

@@ -17,21 +17,9 @@ const DEFAULT_SHELL: &str = "sh";
 /// The pause between two questions of a probe where none is given.
 const DEFAULT_EVERY: Duration = Duration::from_secs(2);
 
-/// Fields of steps that are designed, and not there yet. The first six are actions.
-const LATER: [&str; 11] = [
-    "transfer",
-    "approve",
-    "reboot",
-    "call",
-    "notify",
-    "steps",
-    "for_each",
-    "batch",
-    "max_failures",
-    "locks",
-    "estimate",
-];
-const LATER_ACTIONS: usize = 6;
+/// Fields of steps that are designed, and not there yet. The first three are actions.
+const LATER: [&str; 7] = ["call", "notify", "steps", "for_each", "batch", "max_failures", "estimate"];
+const LATER_ACTIONS: usize = 3;
 
 /// Modifiers that somebody gave, with the places of their keys.
 pub(super) struct Given(Vec<(&'static str, Span)>);
@@ -64,13 +52,20 @@ impl Drafter<'_, '_> {
         let shell = given.take(&mut fields, "shell").and_then(|node| self.read_shell(node));
         let shell = shell.unwrap_or_else(|| DEFAULT_SHELL.to_owned());
         let hooks_see = if fields.rest().iter().any(|e| e.key == "hosts") { Sees::Host } else { Sees::NoHost };
-        let (actions, action) = self.read_action(&mut fields, &shell, hooks_see, &mut uses);
+        let (actions, action, within) = self.read_action(&mut fields, &shell, hooks_see, &mut uses);
         let sees = match &action {
             Some(Action::Hook(_)) => hooks_see,
-            Some(Action::Assert(_) | Action::WaitFor(_)) => Sees::NoHost,
-            Some(Action::Run(_) | Action::Exec(_) | Action::Put(_) | Action::Get(_) | Action::WaitUntil(_)) | None => {
-                Sees::Host
-            }
+            Some(Action::Assert(_) | Action::WaitFor(_) | Action::Approve(_)) => Sees::NoHost,
+            Some(
+                Action::Run(_)
+                | Action::Exec(_)
+                | Action::Put(_)
+                | Action::Get(_)
+                | Action::Transfer(_)
+                | Action::Reboot(_)
+                | Action::WaitUntil(_),
+            )
+            | None => Sees::Host,
         };
         let title = self.prose(&mut fields, "title");
         let hosts = given.take(&mut fields, "hosts").and_then(|node| self.read_hosts(node, &mut uses));
@@ -90,6 +85,8 @@ impl Drafter<'_, '_> {
         let become_user = given.take(&mut fields, "become").and_then(|node| self.read_user(node));
         let env = given.take(&mut fields, "env").map(|node| self.read_env(node, sees, &mut uses)).unwrap_or_default();
         let outputs = given.take(&mut fields, "outputs").map(|node| self.read_outputs(node)).unwrap_or_default();
+        let locks =
+            given.take(&mut fields, "locks").map(|node| self.read_locks(node, sees, &mut uses)).unwrap_or_default();
         let on_failure =
             given.take(&mut fields, "on_failure").and_then(|node| self.reader.word(node, "on_failure", &ON_FAILURE));
         let point_of_no_return = self.read_flag(&mut fields, &mut given, "point_of_no_return");
@@ -99,8 +96,13 @@ impl Drafter<'_, '_> {
         let comes_later = fields.rest().iter().any(|e| LATER[..LATER_ACTIONS].contains(&&*e.key));
         self.refuse_later(&mut fields, &LATER);
         self.check_one_action(&actions, comes_later, id.as_ref(), first_line);
-        if let ([(name, _)], Some(action)) = (actions.as_slice(), &action) {
+        if let ([(name, key)], Some(action)) = (actions.as_slice(), &action) {
             self.check_fit(name, action, &given);
+            self.check_hosts(action, given.place("hosts"), *key);
+        }
+        if let (Some(_), Some(place)) = (within, given.place("timeout")) {
+            let message = "`reboot` has a `timeout` of its own";
+            self.reader.fault_with(FaultCode::Conflict, place, message, "write it into `reboot`");
         }
         if let (true, Some(needs), Some(place)) = (barrier, &needs, given.place("barrier"))
             && needs.is_empty()
@@ -126,13 +128,14 @@ impl Drafter<'_, '_> {
                 undo,
                 repeat: repeat.unwrap_or_default(),
                 retry,
-                timeout,
+                timeout: timeout.or(within),
                 become_user,
                 env,
                 outputs,
                 on_failure,
                 point_of_no_return,
                 no_log,
+                locks,
                 tags,
                 span: first_line,
             }),
@@ -153,7 +156,7 @@ impl Drafter<'_, '_> {
             [] => {
                 let name = id.map_or(String::new(), |id| format!(" `{id}`"));
                 let message = format!("the step{name} does nothing");
-                let hint = "give it one of `run`, `exec`, `put`, `get`, `hook`, `assert`, `wait`";
+                let hint = "give it one of `run`, `exec`, `put`, `get`, `transfer`, `reboot`, `hook`, `assert`, `wait`, `approve`";
                 self.reader.fault_with(FaultCode::Action, first_line, message, hint);
             }
             [_] => {}
@@ -170,7 +173,16 @@ impl Drafter<'_, '_> {
     fn check_fit(&mut self, name: &str, action: &Action, given: &Given) {
         let hook = matches!(action, Action::Hook(_));
         let hooked = hook || given.place("before").or(given.place("after")).is_some();
-        let works = hook || matches!(action, Action::Run(_) | Action::Exec(_) | Action::Put(_) | Action::Get(_));
+        let works = match action {
+            Action::Run(_)
+            | Action::Exec(_)
+            | Action::Put(_)
+            | Action::Get(_)
+            | Action::Transfer(_)
+            | Action::Reboot(_)
+            | Action::Hook(_) => true,
+            Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) | Action::Approve(_) => false,
+        };
         let scripts = works && ["unless", "verify", "undo"].iter().any(|script| given.place(script).is_some());
         let looks = matches!(action, Action::WaitUntil(_));
         for (modifier, place) in &given.0 {
@@ -181,7 +193,7 @@ impl Drafter<'_, '_> {
                 "outputs" => matches!(action, Action::Run(_) | Action::Exec(_)),
                 "env" | "no_log" => matches!(action, Action::Run(_) | Action::Exec(_)) || looks || scripts || hooked,
                 "shell" => matches!(action, Action::Run(_)) || looks || scripts,
-                // `needs`, `when`, `barrier`, `on_failure`, `point_of_no_return`: they are about any step.
+                // `needs`, `when`, `barrier`, `on_failure`, `point_of_no_return`, `locks`: they are about any step.
                 _ => true,
             };
             if !fits {
@@ -192,8 +204,11 @@ impl Drafter<'_, '_> {
                     | Action::Exec(_)
                     | Action::Put(_)
                     | Action::Get(_)
+                    | Action::Transfer(_)
+                    | Action::Reboot(_)
                     | Action::Hook(_)
-                    | Action::Assert(_) => name,
+                    | Action::Assert(_)
+                    | Action::Approve(_) => name,
                 };
                 let message = format!("`{modifier}` does nothing on `{what}`");
                 self.reader.fault_with(FaultCode::Conflict, *place, message, "take it out");
