@@ -10,7 +10,7 @@ use piton_core::run::{Change, Effect, Held, Input, Refusal, Run, TimerId};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 
-use crate::driver::Ports;
+use crate::ports::Ports;
 use crate::secrets::vault::Vault;
 use crate::transport::Launch;
 

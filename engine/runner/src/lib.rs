@@ -9,7 +9,9 @@ pub mod journal;
 mod mail;
 pub mod observer;
 pub mod output;
+mod ports;
 pub mod secrets;
 pub mod transport;
 
-pub use driver::{DriveError, Driver, End, LEASE, Ports, Stay, load, load_up_to};
+pub use driver::{DriveError, Driver, End, LEASE, Stay, load, load_up_to};
+pub use ports::Ports;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::TaskId;
 
-use super::event::Exit;
+use super::process::Exit;
 
 /// Why a task is not done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,8 +10,8 @@ use crate::value::{Map, Value};
 
 use super::cause::LossCause;
 use super::effect::TimerId;
-use super::event::{BootId, Exit, Printed};
 use super::hook::HookCall;
+use super::process::{BootId, Exit, Printed};
 
 /// News about a run.
 #[derive(Debug, Clone, PartialEq)]

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::cause::{FailureCause, LossCause, Outcome, ParkCause, SkipCause, SuccessCause};
-use super::event::Exit;
+use super::process::Exit;
 use super::state::Phase;
 use super::task::{At, TaskState};
 

@@ -8,9 +8,9 @@ use crate::value::{Map, Value};
 
 use super::approval::Asking;
 use super::cause::{FailureCause, LossCause, ParkCause, SkipCause, SuccessCause};
-use super::event::{BootId, Exit, Printed};
 use super::hold::Hold;
 use super::hook::Hooking;
+use super::process::{BootId, Exit, Printed};
 
 /// One step on one host.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -12,10 +12,10 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 
-use crate::driver::Ports;
 use crate::hooks::{CallError, CallSpec, HookOrder, HookWorld};
 use crate::observer::Notice;
 use crate::output::{JobOutput, OutputError, Stream};
+use crate::ports::Ports;
 use crate::secrets::vault::Vault;
 
 use super::flag;

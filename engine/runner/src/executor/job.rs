@@ -12,9 +12,9 @@ use piton_core::time::Timestamp;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-use crate::driver::Ports;
 use crate::observer::Notice;
 use crate::output::{JobOutput, OutputError, Stream};
+use crate::ports::Ports;
 use crate::secrets::output::{MaskedOutput, Withheld};
 use crate::secrets::vault::{Open, Vault};
 use crate::transport::{Ends, JobEnd, JobSpec, Launch, News, StopError};

@@ -6,8 +6,8 @@ use crate::ids::{JobId, Part};
 use crate::time::Timestamp;
 use crate::value::{Map, Value};
 
-use super::super::event::Printed;
 use super::super::hook::{HookCall, Hooking};
+use super::super::process::Printed;
 use super::super::state::{Run, action_at};
 use super::super::task::{At, Task, TaskState};
 use super::attempt::first_probe;

@@ -9,8 +9,8 @@ use crate::time::Timestamp;
 use crate::value::{Map, Value};
 
 use super::super::cause::LossCause;
-use super::super::event::{BootId, Exit, Printed};
 use super::super::hook::Hooking;
+use super::super::process::{BootId, Exit, Printed};
 use super::super::state::{Run, action_at};
 use super::super::task::{At, Probing, Task, TaskState, Undo};
 use super::attempt::first_probe;

@@ -5,8 +5,9 @@ use crate::plan::TaskIndex;
 use crate::value::{Map, Value};
 
 use super::super::cause::{FailureCause, LossCause, ParkCause, SuccessCause};
-use super::super::event::{Event, Printed};
+use super::super::event::Event;
 use super::super::hook::{CallKind, HookCall};
+use super::super::process::Printed;
 use super::super::task::At;
 use super::Draft;
 

@@ -6,8 +6,9 @@ use crate::runbook::{Action, OnFailure, Probe, Repeat, RetryOn};
 use crate::time::Timestamp;
 
 use super::super::cause::{FailureCause, LossCause, ParkCause, SuccessCause};
-use super::super::event::{Event, Exit};
+use super::super::event::Event;
 use super::super::input::Refusal;
+use super::super::process::Exit;
 use super::super::state::{Phase, settling_part};
 use super::super::task::{At, Probing, Stopping};
 use super::Draft;

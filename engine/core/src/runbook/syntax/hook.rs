@@ -38,7 +38,7 @@ impl Drafter<'_, '_> {
             let code = HookCode::Text(text.to_owned());
             return Some(Hook { code, args: Vec::new(), span: node.span, lines: self.lines_of(node) });
         }
-        let mut fields = self.reader.fields(node, what)?;
+        let mut fields = self.reader.fields(node, "hook")?;
         let call = match fields.take("call") {
             Some(node) => self.read_call(node).map(|code| (code, node.span)),
             None => {
