@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::expr::{Scope, Template};
 use crate::fault::{Fault, FaultCode, Place, Source};
-use crate::ids::{HostName, ParamName};
+use crate::ids::{HostName, ParamName, StepId};
 use crate::inventory::{Host, Inventory};
-use crate::runbook::{Action, Param, ParamKind, Runbook, Step};
+use crate::runbook::{
+    Action, Call, ForEach, Given, Library, MAX_STEPS, OnFailure, Param, ParamKind, Runbook, Step, read_argument,
+};
 use crate::value::{Map, Value};
 
-use super::{Need, Plan, PlannedStep};
+use super::items::{Item, read_items};
+use super::{Called, Need, Plan, PlannedStep, TaskGraph};
 
 /// What a plan is made of besides the runbook.
 #[derive(Debug, Clone)]
@@ -22,6 +25,8 @@ pub struct Surroundings<'a> {
     pub project: &'a str,
     /// The runbook's text, for the places of faults.
     pub source: &'a Source,
+    /// The runbooks that it calls, and those that they call.
+    pub library: &'a Library,
 }
 
 impl Plan {
@@ -33,47 +38,274 @@ impl Plan {
         mut params: BTreeMap<ParamName, Value>,
         around: &Surroundings<'_>,
     ) -> Result<Self, Vec<Fault>> {
-        let mut faults = Vec::new();
-        for param in &runbook.params {
-            if let Some(value) = params.get_mut(&param.name)
-                && let Err(fault) = host_param(param, value, around)
-            {
-                faults.push(fault);
-            }
-        }
+        let mut builder = Builder { around, steps: Vec::new(), later: Vec::new(), faults: Vec::new() };
+        builder.host_params(&runbook.params, &mut params, |_| None);
         let scope = param_scope(&params);
-
-        let mut steps = Vec::with_capacity(runbook.steps.len() + runbook.finally.len());
-        let all = runbook.steps.into_iter().map(|s| (s, false)).chain(runbook.finally.into_iter().map(|s| (s, true)));
-        for (step, finally) in all {
-            let hosts = hosts_of(&step, &scope, around).unwrap_or_else(|mut found| {
-                faults.append(&mut found);
-                Vec::new()
-            });
-            steps.push(PlannedStep { step, hosts, needs: Vec::new(), finally });
+        let own = Document { source: around.source, prefix: None, call: None, on_failure: None, depth: 0 };
+        builder.add(runbook.steps, false, &scope, &own);
+        builder.add(runbook.finally, true, &scope, &own);
+        // What belongs to the end of called runbooks comes to the end of the run.
+        for (steps, scope, document) in std::mem::take(&mut builder.later) {
+            builder.add(steps, true, &scope, &document);
         }
-        connect(&mut steps);
-
+        let Builder { mut steps, mut faults, .. } = builder;
+        if steps.len() > MAX_STEPS {
+            let message = format!("with the runbooks that it calls it has {} steps, more than {MAX_STEPS}", steps.len());
+            faults.push(Fault::bare(FaultCode::TooLarge, message));
+        }
         if !faults.is_empty() {
             return Err(faults);
         }
+        connect(&mut steps);
         let used: BTreeSet<&HostName> = steps.iter().flat_map(|s| &s.hosts).collect();
         let hosts = used
             .into_iter()
             .map(|name| (name.clone(), around.inventory.hosts.get(name).cloned().unwrap_or_default()))
             .collect::<BTreeMap<HostName, Host>>();
-        Ok(Self {
+        let plan = Self {
             version: Self::VERSION,
             runbook: runbook.name,
             title: runbook.title,
-            on_failure: runbook.on_failure,
+            on_failure: runbook.on_failure.unwrap_or_default(),
             max_parallel: runbook.max_parallel,
             params,
             hosts,
             project: around.project.to_owned(),
             steps,
-        })
+        };
+        plan.check_growth(around.source).map(|()| plan)
     }
+
+    /// What is known to grow too large is refused before anything begins.
+    fn check_growth(&self, source: &Source) -> Result<(), Vec<Fault>> {
+        let known = (0..self.steps.len()).filter_map(|at| Some((at, self.steps[at].items.as_ref()?.len())));
+        let faults: Vec<Fault> = known
+            .filter_map(|(at, items)| TaskGraph::growth(self, at, items).err().map(|why| (at, why)))
+            .map(|(at, why)| {
+                let step = &self.steps[at].step;
+                let message = format!("step `{}`: {why}", step.id);
+                match self.caller(at) {
+                    None => Fault::at(FaultCode::TooLarge, source, step.span, message),
+                    Some(_) => Fault::bare(FaultCode::TooLarge, message),
+                }
+            })
+            .collect();
+        if faults.is_empty() { Ok(()) } else { Err(faults) }
+    }
+}
+
+/// How deep runbooks may call each other.
+const MAX_CALLS: usize = 8;
+
+/// Collects the steps of a runbook, and of those that it calls.
+struct Builder<'a> {
+    around: &'a Surroundings<'a>,
+    steps: Vec<PlannedStep>,
+    /// The `finally` steps of called runbooks, with what they see and where they stand.
+    later: Vec<(Vec<Step>, Scope, Document<'a>)>,
+    faults: Vec<Fault>,
+}
+
+/// The document that steps stand in.
+struct Document<'d> {
+    source: &'d Source,
+    /// The id of the call before those of its steps.
+    prefix: Option<StepId>,
+    /// The number of the call.
+    call: Option<usize>,
+    /// What it says, or the call, about failures; `None` where that is the outermost runbook's to say.
+    on_failure: Option<OnFailure>,
+    depth: usize,
+}
+
+impl Document<'_> {
+    fn id(&self, id: &StepId) -> StepId {
+        let full = self.prefix.as_ref().and_then(|prefix| StepId::new(&format!("{prefix}/{id}")).ok());
+        full.unwrap_or_else(|| id.clone())
+    }
+
+    fn fault(&self, code: FaultCode, step: &Step, message: &str) -> Fault {
+        Fault::at(code, self.source, step.span, format!("step `{}`: {message}", step.id))
+    }
+}
+
+impl<'a> Builder<'a> {
+    fn host_params(
+        &mut self,
+        declared: &[Param],
+        params: &mut BTreeMap<ParamName, Value>,
+        place: impl Fn(&ParamName) -> Option<Place>,
+    ) {
+        for param in declared {
+            if let Some(value) = params.get_mut(&param.name)
+                && let Err(fault) = host_param(param, value, self.around)
+            {
+                self.faults.push(Fault { place: place(&param.name), ..fault });
+            }
+        }
+    }
+
+    fn add(&mut self, steps: Vec<Step>, finally: bool, scope: &Scope, document: &Document<'_>) {
+        let mut place: BTreeMap<StepId, usize> = BTreeMap::new();
+        for mut step in steps {
+            let index = self.steps.len();
+            place.insert(step.id.clone(), index);
+            let parent = step.parent.as_ref().and_then(|id| place.get(id).copied()).or(document.call);
+            let hosts = match (&step.action, &step.hosts, parent) {
+                (Action::Block | Action::Call(_), None, _) => self.inherited(parent),
+                (Action::Assert(_) | Action::WaitFor(_), None, _) => Vec::new(),
+                (_, None, Some(_)) if !self.inherited(parent).is_empty() => self.inherited(parent),
+                (_, _, _) => hosts_of(&step, scope, self.around, document).unwrap_or_else(|mut found| {
+                    self.faults.append(&mut found);
+                    Vec::new()
+                }),
+            };
+            let items = self.items(&step, scope, document);
+            // What a block says about failures holds for its steps.
+            let above = parent.filter(|_| step.parent.is_some()).and_then(|at| self.steps[at].step.on_failure);
+            let own_policy = step.on_failure;
+            step.on_failure = step.on_failure.or(above).or(document.on_failure);
+            let call = step.call().cloned();
+            let (written, policy) = (step.clone(), own_policy);
+            step.id = document.id(&step.id);
+            step.parent = step.parent.map(|id| document.id(&id));
+            step.needs = step.needs.iter().map(|id| document.id(id)).collect();
+            let on_failure = step.on_failure;
+            self.steps.push(PlannedStep { step, hosts, needs: Vec::new(), finally, parent, items, called: None });
+            if let Some(call) = call {
+                self.call(&call, index, &written, (policy, on_failure), scope, document);
+            }
+        }
+    }
+
+    /// The hosts of the blocks around, as far as they have any; a call is no block, its steps have hosts of their own.
+    fn inherited(&self, parent: Option<usize>) -> Vec<HostName> {
+        match parent.map(|at| &self.steps[at]) {
+            Some(block) if block.step.is_block() => block.hosts.clone(),
+            Some(_) | None => Vec::new(),
+        }
+    }
+
+    /// The items of a step, where parameters are enough to know them.
+    fn items(&mut self, step: &Step, scope: &Scope, document: &Document<'_>) -> Option<Vec<Item>> {
+        let list = match step.for_each.as_ref()? {
+            ForEach::List(list) => Value::Array(list.clone()),
+            ForEach::Expr(expr) => {
+                let known = expr.roots().iter().all(|root| scope.0.contains_key(root))
+                    && expr.params().iter().all(|name| scope.0.contains_key(name));
+                if !known {
+                    return None;
+                }
+                match expr.eval(scope) {
+                    Ok(list) => list,
+                    Err(error) => {
+                        let fault = document.fault(FaultCode::BadExpression, step, &format!("`for_each`: {error}"));
+                        self.faults.push(fault);
+                        return None;
+                    }
+                }
+            }
+        };
+        match read_items(list) {
+            Ok(items) => Some(items),
+            Err(why) => {
+                self.faults.push(document.fault(FaultCode::BadValue, step, &format!("`for_each`: {why}")));
+                None
+            }
+        }
+    }
+
+    /// Adds the steps of a called runbook.
+    fn call(
+        &mut self,
+        call: &Call,
+        index: usize,
+        step: &Step,
+        (written_policy, on_failure): (Option<OnFailure>, Option<OnFailure>),
+        scope: &Scope,
+        document: &Document<'_>,
+    ) {
+        let Some((runbook, source)) = self.around.library.get(&call.runbook) else {
+            let fault = Fault::at(
+                FaultCode::UnknownRunbook,
+                document.source,
+                call.span,
+                format!("there is no runbook `{}`", call.runbook),
+            );
+            return self.faults.push(fault);
+        };
+        if document.depth >= MAX_CALLS {
+            let message = format!("runbooks call each other more than {MAX_CALLS} deep");
+            return self.faults.push(Fault::at(FaultCode::TooLarge, document.source, call.span, message));
+        }
+        let place = |name: &str| {
+            let span = call.with.get(name).map_or(call.span, |argument| argument.span);
+            Some(Place { source: document.source.clone(), span })
+        };
+        let (mut params, bad) = known_arguments(call, &runbook.params, scope);
+        self.faults.extend(bad.into_iter().map(|(name, why)| Fault {
+            code: FaultCode::BadParam,
+            message: format!("step `{}`: `{}` refuses its parameter `{name}`: {why}", step.id, call.runbook),
+            place: place(&name),
+            hint: None,
+        }));
+        self.host_params(&runbook.params, &mut params, |name| place(name.as_str()));
+        let inner = param_scope(&params);
+        self.steps[index].called = Some(Called {
+            declared: runbook.params.clone(),
+            params,
+            outputs: runbook.outputs.clone(),
+        });
+        let inside = |source| Document {
+            source,
+            prefix: Some(document.id(&step.id)),
+            call: Some(index),
+            on_failure: written_policy.or(runbook.on_failure).or(on_failure),
+            depth: document.depth + 1,
+        };
+        let finally = self.steps[index].finally;
+        let in_loop = std::iter::successors(Some(index), |&at: &usize| self.steps[at].parent)
+            .any(|at| self.steps[at].step.for_each.is_some());
+        if !runbook.finally.is_empty() && (finally || in_loop) {
+            let message = format!("`{}` has `finally` steps, so it cannot be called from `finally` or `for_each`", call.runbook);
+            let fault = Fault::at(FaultCode::Conflict, document.source, call.span, message);
+            self.faults.push(fault.hint("make its `finally` steps a runbook of their own, and call that at the end"));
+        } else if !runbook.finally.is_empty() {
+            self.later.push((runbook.finally.clone(), inner.clone(), inside(source)));
+        }
+        self.add(runbook.steps.clone(), finally, &inner, &inside(source));
+    }
+}
+
+/// The arguments of a call whose values are known when the plan is made, and those that are refused.
+fn known_arguments(
+    call: &Call,
+    declared: &[Param],
+    scope: &Scope,
+) -> (BTreeMap<ParamName, Value>, Vec<(String, String)>) {
+    let (mut known, mut bad) = (BTreeMap::new(), Vec::new());
+    for param in declared {
+        let Some(argument) = call.with.get(param.name.as_str()) else {
+            let default = param.default.clone().unwrap_or(Value::Null);
+            known.insert(param.name.clone(), default);
+            continue;
+        };
+        let value = match &argument.value {
+            Given::Value(value) => Ok(value.clone()),
+            Given::Text(template) => {
+                let there = |name: &String| scope.0.contains_key(name);
+                if !template.roots().iter().all(there) || !template.params().iter().all(there) {
+                    continue;
+                }
+                template.value(scope).map_err(|error| error.to_string())
+            }
+        };
+        match value.and_then(|value| read_argument(param, &value)) {
+            Ok(value) => drop(known.insert(param.name.clone(), value)),
+            Err(why) => bad.push((param.name.to_string(), why)),
+        }
+    }
+    (known, bad)
 }
 
 /// The variables that are known when a plan is made.
@@ -146,10 +378,15 @@ fn select_all(patterns: Vec<String>, around: &Surroundings<'_>) -> Result<Vec<Ho
     Ok(hosts)
 }
 
-fn hosts_of(step: &Step, scope: &Scope, around: &Surroundings<'_>) -> Result<Vec<HostName>, Vec<Fault>> {
+fn hosts_of(
+    step: &Step,
+    scope: &Scope,
+    around: &Surroundings<'_>,
+    document: &Document<'_>,
+) -> Result<Vec<HostName>, Vec<Fault>> {
     let Some(wanted) = &step.hosts else {
         return Ok(match &step.action {
-            Action::Assert(_) | Action::WaitFor(_) => Vec::new(),
+            Action::Assert(_) | Action::WaitFor(_) | Action::Block | Action::Call(_) => Vec::new(),
             Action::Run(_) | Action::Exec(_) | Action::Put(_) | Action::Get(_) | Action::WaitUntil(_) => {
                 HostName::new(HostName::LOCAL).into_iter().collect()
             }
@@ -159,7 +396,7 @@ fn hosts_of(step: &Step, scope: &Scope, around: &Surroundings<'_>) -> Result<Vec
         vec![Fault {
             code: FaultCode::UnknownHost,
             message: format!("step `{}`: {message}", step.id),
-            place: Some(Place { source: around.source.clone(), span: step.span }),
+            place: Some(Place { source: document.source.clone(), span: step.span }),
             hint: hint.map(str::to_owned),
         }]
     };
@@ -183,18 +420,124 @@ fn hosts_of(step: &Step, scope: &Scope, around: &Surroundings<'_>) -> Result<Vec
     Ok(hosts)
 }
 
-/// Makes needs into edges. Where two steps run on the same hosts, each host waits for itself only.
+/// Makes needs into edges between steps that have tasks. Where two steps run on the same hosts, each host waits for
+/// itself only; where they stand in the same `for_each`, each item does.
 fn connect(steps: &mut [PlannedStep]) {
-    let number: BTreeMap<_, _> = steps.iter().enumerate().map(|(i, s)| (s.step.id.clone(), i)).collect();
+    let number: BTreeMap<StepId, usize> = steps.iter().enumerate().map(|(i, s)| (s.step.id.clone(), i)).collect();
     let hosts: Vec<BTreeSet<HostName>> = steps.iter().map(|s| s.hosts.iter().cloned().collect()).collect();
-    for (index, planned) in steps.iter_mut().enumerate() {
-        let barrier = planned.step.barrier;
-        planned.needs = planned
-            .step
-            .needs
-            .iter()
-            .filter_map(|id| number.get(id))
-            .map(|&step| Need { step, per_host: !barrier && !hosts[index].is_empty() && hosts[step] == hosts[index] })
-            .collect();
+    let mut ends: Vec<Option<Vec<usize>>> = vec![None; steps.len()];
+    let mut all = Vec::with_capacity(steps.len());
+    let inside = Inside::new(steps, &number);
+    for index in 0..steps.len() {
+        let planned = &steps[index];
+        let expands = inside.expands(index);
+        if planned.step.is_block() && !expands {
+            all.push(Vec::new());
+            continue;
+        }
+        let barrier = inside.barrier(index);
+        let mut needs: Vec<Need> = Vec::new();
+        for need in inside.needed(index) {
+            if ends[need].is_none() {
+                ends[need] = Some(inside.ends(need));
+            }
+            for &step in ends[need].iter().flatten() {
+                let per_item = inside.family[index].is_some() && inside.family[index] == inside.family[step] && !expands;
+                let per_host = !barrier
+                    && !expands
+                    && !hosts[index].is_empty()
+                    && hosts[step] == hosts[index]
+                    && (per_item || inside.family[step].is_none())
+                    && !inside.leaves_batch(step, index);
+                needs.push(Need { step, per_host, per_item });
+            }
+        }
+        all.push(needs);
+    }
+    for (planned, needs) in steps.iter_mut().zip(all) {
+        planned.needs = needs;
+    }
+}
+
+/// How the steps stand in one another, while their needs are made into edges.
+struct Inside<'s> {
+    steps: &'s [PlannedStep],
+    children: Vec<Vec<usize>>,
+    /// For each step the steps that it names as its needs.
+    named: Vec<Vec<usize>>,
+    family: Vec<Option<usize>>,
+}
+
+impl<'s> Inside<'s> {
+    fn new(steps: &'s [PlannedStep], number: &BTreeMap<StepId, usize>) -> Self {
+        let mut children = vec![Vec::new(); steps.len()];
+        let mut family: Vec<Option<usize>> = Vec::with_capacity(steps.len());
+        for (index, planned) in steps.iter().enumerate() {
+            if let Some(parent) = planned.parent
+                && steps[parent].finally == planned.finally
+            {
+                children[parent].push(index);
+            }
+            let own = planned.step.for_each.is_some().then_some(index);
+            family.push(own.or_else(|| planned.parent.and_then(|parent| family[parent])));
+        }
+        let named = |s: &PlannedStep| s.step.needs.iter().filter_map(|id| number.get(id).copied()).collect();
+        let named = steps.iter().map(named).collect();
+        Self { steps, children, named, family }
+    }
+
+    fn expands(&self, step: usize) -> bool {
+        let planned = &self.steps[step];
+        planned.step.for_each.is_some() && planned.items.as_ref().is_none_or(Vec::is_empty)
+    }
+
+    /// What a step waits for: what it names, or, where it begins its block, what the block waits for.
+    fn needed(&self, step: usize) -> Vec<usize> {
+        let mut at = step;
+        loop {
+            if !self.named[at].is_empty() {
+                return self.named[at].clone();
+            }
+            match self.steps[at].parent {
+                None => return Vec::new(),
+                // `finally` waits for nothing under `steps`: it may come before a call ever began.
+                Some(parent) if self.steps[parent].finally != self.steps[at].finally => return Vec::new(),
+                // The call itself comes first; and the items of a `for_each` come from a task that all others wait for.
+                Some(parent) if self.steps[parent].step.call().is_some() => return vec![parent],
+                Some(parent) if self.expands(parent) => return Vec::new(),
+                Some(parent) => at = parent,
+            }
+        }
+    }
+
+    /// Whether a step, or a block that it begins, waits for all hosts.
+    fn barrier(&self, step: usize) -> bool {
+        let mut at = step;
+        loop {
+            if self.steps[at].step.barrier {
+                return true;
+            }
+            match self.steps[at].parent {
+                Some(parent) if self.named[at].is_empty() && self.steps[parent].step.is_block() => at = parent,
+                Some(_) | None => return false,
+            }
+        }
+    }
+
+    /// The steps with tasks that a step ends with: itself, or those in it that no other in it needs.
+    fn ends(&self, step: usize) -> Vec<usize> {
+        if self.children[step].is_empty() {
+            return vec![step];
+        }
+        let children = &self.children[step];
+        let needed: BTreeSet<usize> = children.iter().flat_map(|&child| self.named[child].iter().copied()).collect();
+        children.iter().filter(|child| !needed.contains(child)).flat_map(|&child| self.ends(child)).collect()
+    }
+
+    /// Whether the way from one step to another leaves something that goes in batches, which is passed as a whole.
+    fn leaves_batch(&self, from: usize, to: usize) -> bool {
+        let around = |step| std::iter::successors(Some(step), |&at: &usize| self.steps[at].parent);
+        let mut batched = around(from).filter(|&at| !self.steps[at].step.batch.is_empty());
+        batched.any(|at| !around(to).any(|other| other == at))
     }
 }

@@ -1,9 +1,12 @@
 //! The facts of a run. Past tense, never changed, one journal entry each.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::ids::{JobId, RunbookName, TaskId};
+use crate::ids::{JobId, ParamName, RunbookName, TaskId};
+use crate::plan::Item;
 use crate::time::Timestamp;
 use crate::value::{Map, Value};
 
@@ -47,6 +50,20 @@ pub enum Event {
         task: TaskId,
         /// Why.
         why: SkipCause,
+    },
+    /// The items of a step became known: from here on it has a task for each.
+    StepExpanded {
+        /// The task that found them out.
+        task: TaskId,
+        /// The items, in order.
+        items: Vec<Item>,
+    },
+    /// A called runbook begins.
+    CallEntered {
+        /// The task that calls it.
+        task: TaskId,
+        /// The values of its parameters.
+        params: BTreeMap<ParamName, Value>,
     },
     /// The task could not begin: its `when`, `env` or another expression has no value.
     TaskUnstartable {

@@ -31,7 +31,9 @@ impl Run {
             self.changes.push(Change::Begin(effect));
         }
         let waiting = new.state == TaskState::Waiting;
-        toggle(&mut self.ready, index, waiting && self.unmet[index as usize] == 0);
+        if waiting != (old.state == TaskState::Waiting) {
+            self.set_ready(index, waiting && self.unmet[index as usize] == 0);
+        }
         let undoing = matches!(new.undo, Undo::Active { .. } | Undo::Over(_));
         toggle(&mut self.active, index, undoing || matches!(new.state, TaskState::Active(_) | TaskState::Pausing(_)));
         let undo_parked = matches!(new.undo, Undo::Parked(..));

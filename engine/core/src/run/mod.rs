@@ -7,12 +7,14 @@ mod effect;
 mod event;
 mod input;
 mod kept;
+mod order;
 mod outputs;
 mod replay;
 mod said;
 mod say;
 mod state;
 mod task;
+mod scope;
 mod texts;
 
 pub use apply::IllegalEvent;

@@ -80,7 +80,7 @@ impl Draft {
             return Err(match self.run.graph.of_step(&task.step) {
                 none if none.is_empty() => format!("the run has no task {task}"),
                 some => {
-                    let names: Vec<String> = some.map(|t| self.run.graph.id(t).to_string()).take(8).collect();
+                    let names: Vec<String> = some.into_iter().map(|t| self.run.graph.id(t).to_string()).take(8).collect();
                     format!("the run has no task {task}; step {} has {}", task.step, names.join(", "))
                 }
             });

@@ -1,13 +1,14 @@
 //! What a task's texts amount to: conditions, environment, scripts, paths. Pure functions of the state.
 
+use std::collections::BTreeMap;
+
 use crate::expr::{Expr, Scope, Template};
-use crate::ids::{JobId, Part, StepId};
-use crate::plan::{TaskIndex, param_scope};
+use crate::ids::{JobId, Part};
+use crate::plan::TaskIndex;
 use crate::runbook::{Action, PutSource, Script};
-use crate::value::{Map, Value, to_text};
+use crate::value::to_text;
 
 use super::state::Run;
-use super::task::Task;
 
 /// What a job is to execute.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +73,13 @@ impl Run {
             (Part::Main, Action::Exec(words)) => Some(self.exec_script(task, words)?),
             (
                 Part::Main,
-                Action::Put(_) | Action::Get(_) | Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_),
+                Action::Put(_)
+                | Action::Get(_)
+                | Action::Assert(_)
+                | Action::WaitFor(_)
+                | Action::WaitUntil(_)
+                | Action::Block
+                | Action::Call(_),
             ) => None,
         };
         let Script { text, shell } = script.ok_or_else(|| format!("step {} has no script for {job}", step.id))?;
@@ -99,7 +106,13 @@ impl Run {
                 to: self.render(task, "to", &get.to)?,
                 become_user,
             }),
-            Action::Run(_) | Action::Exec(_) | Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) => {
+            Action::Run(_)
+            | Action::Exec(_)
+            | Action::Assert(_)
+            | Action::WaitFor(_)
+            | Action::WaitUntil(_)
+            | Action::Block
+            | Action::Call(_) => {
                 Err(format!("step {} moves no files", step.id))
             }
         }
@@ -110,14 +123,36 @@ impl Run {
         match &self.step_of(task).action {
             Action::Put(_) | Action::Get(_) => self.transfer_text(task).map(drop),
             Action::Exec(words) => self.exec_script(task, words).map(drop),
-            Action::Run(_) | Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) => Ok(()),
+            Action::Run(_)
+            | Action::Assert(_)
+            | Action::WaitFor(_)
+            | Action::WaitUntil(_)
+            | Action::Block
+            | Action::Call(_) => Ok(()),
         }?;
         self.env(task).map(drop)
     }
 
+    /// What `when` says, of the step and of the blocks that it stands in, from the outside in.
+    ///
+    /// The task that only finds out the items of its step asks as far as `item` and `host` have nothing to do with it;
+    /// the rest is asked for each of them.
     pub(super) fn is_wanted_by_when(&self, task: TaskIndex) -> Result<bool, String> {
-        let Some(when) = &self.step_of(task).when else { return Ok(true) };
-        when.is_true(&self.scope(task, when.steps())).map_err(|error| error.to_string())
+        let step = self.graph.step(task);
+        let within = |at: &usize| *at == step || self.plan.steps[*at].step.is_block();
+        let mut around: Vec<usize> = self.plan.around(step).take_while(within).collect();
+        around.reverse();
+        let source = self.graph.is_source(task);
+        for when in around.into_iter().filter_map(|at| self.plan.steps[at].step.when.as_ref()) {
+            if source && ["item", "host"].iter().any(|name| when.roots().contains(*name)) {
+                continue;
+            }
+            let scope = self.scope(task, when.steps())?;
+            if !when.is_true(&scope).map_err(|error| error.to_string())? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The messages of the assertions that do not hold.
@@ -137,14 +172,14 @@ impl Run {
     }
 
     fn holds(&self, task: TaskIndex, that: &Expr) -> Result<bool, String> {
-        that.is_true(&self.scope(task, that.steps())).map_err(|error| format!("`{}`: {error}", that.source()))
+        that.is_true(&self.scope(task, that.steps())?).map_err(|error| format!("`{}`: {error}", that.source()))
     }
 
     fn render(&self, task: TaskIndex, field: &str, template: &Template) -> Result<String, String> {
         if template.is_constant() {
             return template.render(&Scope::default()).map_err(|error| error.to_string());
         }
-        let text = template.render(&self.scope(task, template.steps())).map_err(|e| format!("`{field}`: {e}"))?;
+        let text = template.render(&self.scope(task, template.steps())?).map_err(|e| format!("`{field}`: {e}"))?;
         if text.contains('\0') {
             return Err(format!("`{field}`: the value has a NUL character, which no command can take"));
         }
@@ -156,15 +191,16 @@ impl Run {
         if path.starts_with('/') { Ok(path) } else { Err(format!("`{field}`: `{path}` is not an absolute path")) }
     }
 
+    /// The environment: the parameters, the item, and what the step adds; what is named twice is the latter's.
     fn env(&self, task: TaskIndex) -> Result<Vec<(String, String)>, String> {
-        let params = self.plan.params.iter().filter(|(_, value)| !value.is_null());
-        let mut env: Vec<(String, String)> = params.map(|(n, v)| (n.as_str().to_owned(), to_text(v))).collect();
+        let mut env: BTreeMap<String, String> = self.item_env(task);
+        let params = self.params_of(task).iter().filter(|(_, value)| !value.is_null());
+        env.extend(params.map(|(name, value)| (name.as_str().to_owned(), to_text(value))));
         for (name, template) in &self.step_of(task).env {
             let value = self.render(task, &format!("env.{name}"), template)?;
-            env.retain(|(n, _)| n != name.as_str());
-            env.push((name.as_str().to_owned(), value));
+            env.insert(name.as_str().to_owned(), value);
         }
-        Ok(env)
+        Ok(env.into_iter().collect())
     }
 
     fn exec_script(&self, task: TaskIndex, words: &[Template]) -> Result<Script, String> {
@@ -176,52 +212,6 @@ impl Run {
         text.push('\n');
         Ok(Script { text, shell: "sh".to_owned() })
     }
-
-    /// What the task's expressions may name. Only the steps that are asked for are in it.
-    fn scope(&self, task: TaskIndex, named: &std::collections::BTreeSet<StepId>) -> Scope {
-        let mut scope = param_scope(&self.plan.params);
-        let host = self.graph.id(task).host.as_ref();
-        if let Some(name) = host {
-            let known = self.plan.hosts.get(name).cloned().unwrap_or_default();
-            let labels = known.labels.into_iter().map(|(k, v)| (k, Value::String(v))).collect();
-            let mut map = Map::new();
-            map.insert("name".to_owned(), Value::String(name.as_str().to_owned()));
-            map.insert("labels".to_owned(), Value::Object(labels));
-            map.insert("vars".to_owned(), Value::Object(known.vars));
-            scope.0.insert("host".to_owned(), Value::Object(map));
-        }
-        let mut run = Map::new();
-        run.insert("id".to_owned(), Value::String(self.id.to_string()));
-        run.insert("runbook".to_owned(), Value::String(self.plan.runbook.as_str().to_owned()));
-        run.insert("by".to_owned(), Value::String(self.by.to_string()));
-        scope.0.insert("run".to_owned(), Value::Object(run));
-        let steps = named.iter().map(|id| (id.as_str().to_owned(), self.step_value(id, task))).collect();
-        scope.0.insert("steps".to_owned(), Value::Object(steps));
-        scope
-    }
-
-    /// `steps.<id>`: the task on the same host, or the only one; and under `hosts` every one by its host.
-    fn step_value(&self, id: &StepId, asking: TaskIndex) -> Value {
-        let tasks = self.graph.of_step(id);
-        let host = &self.graph.id(asking).host;
-        let same = tasks.clone().find(|&t| host.is_some() && self.graph.id(t).host == *host);
-        let own = same.or_else(|| (tasks.len() == 1).then_some(tasks.start));
-        let mut value = own.map_or_else(Map::new, |t| task_value(self.task(t)));
-        let hosts = tasks.filter_map(|t| {
-            let host = self.graph.id(t).host.as_ref()?;
-            Some((host.as_str().to_owned(), Value::Object(task_value(self.task(t)))))
-        });
-        value.insert("hosts".to_owned(), Value::Object(hosts.collect()));
-        Value::Object(value)
-    }
-}
-
-fn task_value(task: &Task) -> Map<String, Value> {
-    let mut value = Map::new();
-    value.insert("state".to_owned(), Value::String(task.state.word().to_owned()));
-    value.insert("exit".to_owned(), task.exit.map_or(Value::Null, |e| Value::from(e.0)));
-    value.insert("outputs".to_owned(), Value::Object(task.outputs.as_ref().clone()));
-    value
 }
 
 /// One word of a POSIX shell command (POSIX.1-2017, XCU 2.2.2): single quotes keep everything but themselves.

@@ -1,6 +1,7 @@
 //! A runbook: what somebody wrote, checked. The form on paper is in `syntax`, what needs all steps to check in `check`,
 //! values of parameters in `values`.
 
+mod calls;
 mod check;
 mod syntax;
 mod values;
@@ -16,7 +17,8 @@ use crate::ids::{EnvName, ParamName, RunbookName, StepId};
 use crate::value::Value;
 
 pub use syntax::{MAX_STEPS, parse};
-pub use values::{check_value, read_params, read_value};
+pub use calls::{Library, check_calls};
+pub use values::{check_value, read_argument, read_params, read_value};
 
 /// A checked runbook. It has no faults of its own; what depends on parameters and inventory comes with the plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,14 +31,18 @@ pub struct Runbook {
     pub about: String,
     /// In the order of the document.
     pub params: Vec<Param>,
-    /// What happens when a task fails, unless its step says otherwise.
-    pub on_failure: OnFailure,
+    /// What happens when a task fails, unless its step says otherwise; `None`: nothing is said, which means `stop`,
+    /// or what the calling runbook says.
+    pub on_failure: Option<OnFailure>,
     /// How many tasks may be in flight at once.
     pub max_parallel: u32,
-    /// In the order of the document.
+    /// In the order of the document; the steps of a block follow it.
     pub steps: Vec<Step>,
     /// Steps that run when the others have come to an end, however that was.
     pub finally: Vec<Step>,
+    /// What it gives to a runbook that calls it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outputs: BTreeMap<ParamName, Template>,
 }
 
 /// How many tasks of a run are in flight at once, where the runbook does not say.
@@ -152,11 +158,115 @@ pub struct Step {
     pub no_log: bool,
     /// For selecting and for people.
     pub tags: Vec<String>,
+    /// The block or call that it stands in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<StepId>,
+    /// Once for each of these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_each: Option<ForEach>,
+    /// The sizes of the batches that its hosts or items go in; empty: all at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub batch: Vec<Share>,
+    /// How many of its hosts or items may fail before the step counts as failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_failures: Option<Share>,
+    /// How many of its hosts or items may be under way at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_parallel: Option<u32>,
     /// Where it was written.
     pub span: Span,
 }
 
+/// What a step is done for, once each.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ForEach {
+    /// These, as they stand in the runbook.
+    List(Vec<Value>),
+    /// What this gives when the step begins, or when the plan is made if parameters are enough to know it.
+    Expr(Expr),
+}
+
+/// A number, or a part of all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Share {
+    /// So many.
+    Count(u32),
+    /// So many of a hundred.
+    Percent(u32),
+}
+
+impl Share {
+    /// How many of `total` that is, rounded down.
+    pub fn of(self, total: usize) -> usize {
+        match self {
+            Self::Count(count) => count as usize,
+            Self::Percent(percent) => total.saturating_mul(percent as usize) / 100,
+        }
+    }
+}
+
+impl std::fmt::Display for Share {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Count(count) => write!(f, "{count}"),
+            Self::Percent(percent) => write!(f, "{percent}%"),
+        }
+    }
+}
+
+/// Another runbook, with values for its parameters.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Call {
+    /// Which.
+    pub runbook: RunbookName,
+    /// Where its name stands.
+    pub span: Span,
+    /// The values.
+    pub with: BTreeMap<String, Argument>,
+}
+
+/// A value for a parameter of a called runbook.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Argument {
+    /// The value.
+    pub value: Given,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// A value as it was written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Given {
+    /// A text, with templates in it or not.
+    Text(Template),
+    /// Anything else.
+    Value(Value),
+}
+
 impl Step {
+    /// How many of its hosts or items may fail: without `max_failures`, none where it goes in batches.
+    pub fn tolerates(&self) -> Option<Share> {
+        self.max_failures.or_else(|| (!self.batch.is_empty()).then_some(Share::Count(0)))
+    }
+
+    /// Whether its hosts or items are counted.
+    pub fn counts(&self) -> bool {
+        self.tolerates().is_some() || self.max_parallel.is_some()
+    }
+
+    /// Whether it consists of other steps and does nothing itself.
+    pub fn is_block(&self) -> bool {
+        matches!(self.action, Action::Block)
+    }
+
+    /// The runbook that it calls, if it does.
+    pub fn call(&self) -> Option<&Call> {
+        if let Action::Call(call) = &self.action { Some(call) } else { None }
+    }
+
     /// The script that is asked after the action, or that the action consists of.
     pub fn probe(&self) -> Option<&Probe> {
         match (&self.verify, &self.action) {
@@ -169,7 +279,9 @@ impl Step {
                 | Action::Put(_)
                 | Action::Get(_)
                 | Action::Assert(_)
-                | Action::WaitFor(_),
+                | Action::WaitFor(_)
+                | Action::Block
+                | Action::Call(_),
             ) => None,
         }
     }
@@ -193,6 +305,10 @@ pub enum Action {
     WaitFor(Duration),
     /// A script is asked until it exits 0.
     WaitUntil(Probe),
+    /// Nothing by itself: the steps whose parent it is are its work.
+    Block,
+    /// Another runbook, whose steps stand in it.
+    Call(Call),
 }
 
 /// A constant text for an interpreter.

@@ -31,6 +31,7 @@ impl Run {
             t.state = TaskState::Active(Attempt { at: first, deadline, stopping: None, since: at, boot: None });
             Ok(())
         })?;
+        self.unit_begins(index);
         if !has_unless {
             self.begins(index);
             self.no_return |= point;

@@ -19,7 +19,7 @@ impl Drafter<'_, '_> {
     ) -> (Vec<(&'static str, Span)>, Option<Action>) {
         let mut given = Vec::new();
         let mut action = None;
-        for name in ["run", "exec", "put", "get", "assert", "wait"] {
+        for name in ["run", "exec", "put", "get", "assert", "wait", "call"] {
             let Some(entry) = fields.entry(name) else { continue };
             given.push((name, entry.key_span));
             let node = &entry.value;
@@ -29,6 +29,7 @@ impl Drafter<'_, '_> {
                 "put" => self.read_put(node, uses).map(Action::Put),
                 "get" => self.read_get(node, uses).map(Action::Get),
                 "assert" => self.read_assert(node, uses).map(Action::Assert),
+                "call" => self.read_call(node, uses).map(Action::Call),
                 _ => self.read_wait(node, shell),
             };
             action = action.or(read);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::param::is_map;
-use super::{DraftStep, Drafter, ON_FAILURE, Sees, Use};
+use super::{DraftStep, Drafter, ON_FAILURE, Sees, Use, Within};
 use crate::expr::Template;
 use crate::fault::{FaultCode, Span};
 use crate::ids::{EnvName, StepId};
@@ -17,46 +17,42 @@ const DEFAULT_SHELL: &str = "sh";
 /// The pause between two questions of a probe where none is given.
 const DEFAULT_EVERY: Duration = Duration::from_secs(2);
 
-/// Fields of steps that are designed, and not there yet. The first six are actions.
-const LATER: [&str; 12] = [
+/// Fields of steps that are designed, and not there yet. The first ones are actions.
+const LATER: [&str; 7] = [
     "transfer",
     "hook",
     "approve",
     "reboot",
-    "call",
     "notify",
-    "steps",
-    "for_each",
-    "batch",
-    "max_failures",
     "locks",
     "estimate",
 ];
-const LATER_ACTIONS: usize = 7;
+const LATER_ACTIONS: usize = 5;
 
 /// Modifiers that somebody gave, with the places of their keys.
 pub(super) struct Given(Vec<(&'static str, Span)>);
 
 impl Given {
-    fn take<'n>(&mut self, fields: &mut Fields<'n>, name: &'static str) -> Option<&'n Node<'n>> {
+    pub(super) fn take<'n>(&mut self, fields: &mut Fields<'n>, name: &'static str) -> Option<&'n Node<'n>> {
         let entry = fields.entry(name)?;
         self.0.push((name, entry.key_span));
         Some(&entry.value)
     }
 
-    fn place(&self, name: &str) -> Option<Span> {
+    pub(super) fn place(&self, name: &str) -> Option<Span> {
         self.0.iter().find(|(given, _)| *given == name).map(|(_, span)| *span)
     }
 }
 
 impl Drafter<'_, '_> {
-    pub(super) fn read_step<'n>(&mut self, node: &'n Node<'n>) -> Option<DraftStep<'n>> {
-        let mut fields = self.reader.fields(node, "step")?;
+    /// Reads a step, and those that stand in it after it.
+    pub(super) fn read_step<'n>(&mut self, node: &'n Node<'n>, within: Within, out: &mut Vec<DraftStep<'n>>) {
+        let Some(mut fields) = self.reader.fields(node, "step") else { return };
         let mut uses = Vec::new();
         let mut given = Given(Vec::new());
         let first_line = self.reader.first_line(node.span);
         let (id, id_span) = match fields.take("id") {
-            Some(node) => (self.reader.parsed(node, "id", FaultCode::BadName, StepId::new), node.span),
+            Some(node) => (self.read_id(node), node.span),
             None => {
                 self.reader.missing(node.span, "step", "id", "a short name, such as `id: stop`");
                 (None, first_line)
@@ -65,8 +61,18 @@ impl Drafter<'_, '_> {
         let shell = given.take(&mut fields, "shell").and_then(|node| self.read_shell(node));
         let shell = shell.unwrap_or_else(|| DEFAULT_SHELL.to_owned());
         let (actions, action) = self.read_action(&mut fields, &shell, &mut uses);
+        let block = fields.entry("steps");
+        let action = match (action, block) {
+            (None, Some(_)) => Some(Action::Block),
+            (action, _) => action,
+        };
+        let mut actions = actions;
+        actions.extend(block.map(|entry| ("steps", entry.key_span)));
+        let own_hosts = fields.rest().iter().any(|entry| entry.key == "hosts");
         let sees = match &action {
-            Some(Action::Assert(_) | Action::WaitFor(_)) => Sees::NoHost,
+            Some(Action::Block) if !own_hosts && !within.hosts => Sees::NoHost,
+            Some(Action::Block) => Sees::Host,
+            Some(Action::Assert(_) | Action::WaitFor(_) | Action::Call(_)) => Sees::NoHost,
             Some(Action::Run(_) | Action::Exec(_) | Action::Put(_) | Action::Get(_) | Action::WaitUntil(_)) | None => {
                 Sees::Host
             }
@@ -76,6 +82,7 @@ impl Drafter<'_, '_> {
         let needs = given.take(&mut fields, "needs").and_then(|node| self.read_needs(node));
         let barrier = self.read_flag(&mut fields, &mut given, "barrier");
         let when = given.take(&mut fields, "when").and_then(|n| self.expression(n, "when", sees, &mut uses));
+        let many = self.read_many(&mut fields, &mut given, &mut uses);
         let unless = given.take(&mut fields, "unless").and_then(|n| self.read_script(n, "unless", &shell));
         let verify = given.take(&mut fields, "verify").and_then(|n| self.read_verify(n, &shell));
         let undo = given.take(&mut fields, "undo").and_then(|n| self.read_script(n, "undo", &shell));
@@ -98,7 +105,10 @@ impl Drafter<'_, '_> {
         self.check_one_action(&actions, comes_later, id.as_ref(), first_line);
         if let ([(name, _)], Some(action)) = (actions.as_slice(), &action) {
             self.check_fit(name, action, &given);
+            self.check_many((action, first_line), &many, &given, within, hosts.is_some() || own_hosts);
         }
+        let looped = within.looped || given.place("for_each").is_some();
+        let counted = many.counts() && !looped;
         if let (true, Some(needs), Some(place)) = (barrier, &needs, given.place("barrier"))
             && needs.is_empty()
         {
@@ -129,11 +139,35 @@ impl Drafter<'_, '_> {
                 point_of_no_return,
                 no_log,
                 tags,
+                parent: None,
+                for_each: many.for_each,
+                batch: many.batch,
+                max_failures: many.max_failures,
+                max_parallel: many.max_parallel,
                 span: first_line,
             }),
             _ => None,
         };
-        Some(DraftStep { id, id_span, needs, uses, step })
+        let inner = Within {
+            parent: Some(out.len()),
+            hosts: within.hosts || own_hosts,
+            looped,
+            counted: within.counted || counted,
+        };
+        out.push(DraftStep { parent: within.parent, looped, id, id_span, needs, uses, step });
+        if let Some(block) = block {
+            self.read_block(&block.value, inner, out);
+        }
+    }
+
+    fn read_id(&mut self, node: &Node<'_>) -> Option<StepId> {
+        let id = self.reader.parsed(node, "id", FaultCode::BadName, StepId::new)?;
+        if !id.is_plain() {
+            let message = format!("`{id}` is not a step id: `/` stands between a call and the steps of its runbook");
+            self.reader.fault(FaultCode::BadName, node.span, message);
+            return None;
+        }
+        Some(id)
     }
 
     fn check_one_action(
@@ -148,7 +182,7 @@ impl Drafter<'_, '_> {
             [] => {
                 let name = id.map_or(String::new(), |id| format!(" `{id}`"));
                 let message = format!("the step{name} does nothing");
-                let hint = "give it one of `run`, `exec`, `put`, `get`, `assert`, `wait`";
+                let hint = "give it one of `run`, `exec`, `put`, `get`, `assert`, `wait`, `call`, `steps`";
                 self.reader.fault_with(FaultCode::Action, first_line, message, hint);
             }
             [_] => {}
@@ -166,21 +200,30 @@ impl Drafter<'_, '_> {
         let works = matches!(action, Action::Run(_) | Action::Exec(_) | Action::Put(_) | Action::Get(_));
         let scripts = works && ["unless", "verify", "undo"].iter().any(|script| given.place(script).is_some());
         let looks = matches!(action, Action::WaitUntil(_));
+        let block = matches!(action, Action::Block);
         for (modifier, place) in &given.0 {
             let fits = match *modifier {
-                "hosts" | "become" | "timeout" | "repeat" | "retry" => works || looks,
+                "hosts" => works || looks || block,
+                "become" | "timeout" | "repeat" | "retry" => works || looks,
                 "unless" | "verify" | "undo" => works,
                 "outputs" => matches!(action, Action::Run(_) | Action::Exec(_)),
                 "env" | "no_log" => matches!(action, Action::Run(_) | Action::Exec(_)) || looks || scripts,
                 "shell" => matches!(action, Action::Run(_)) || looks || scripts,
-                // `needs`, `when`, `barrier`, `on_failure`, `point_of_no_return`: they are about any step.
+                "point_of_no_return" => !block && !matches!(action, Action::Call(_)),
+                // `needs`, `when`, `barrier`, `on_failure`, `for_each`: they are about any step.
                 _ => true,
             };
             if !fits {
                 let what = match action {
                     Action::WaitFor(_) => "wait for",
                     Action::WaitUntil(_) => "wait until",
-                    Action::Run(_) | Action::Exec(_) | Action::Put(_) | Action::Get(_) | Action::Assert(_) => name,
+                    Action::Run(_)
+                    | Action::Exec(_)
+                    | Action::Put(_)
+                    | Action::Get(_)
+                    | Action::Assert(_)
+                    | Action::Block
+                    | Action::Call(_) => name,
                 };
                 let message = format!("`{modifier}` does nothing on `{what}`");
                 self.reader.fault_with(FaultCode::Conflict, *place, message, "take it out");
