@@ -145,6 +145,7 @@ fn a_run_tells_its_id_first_and_then_how_it_goes() {
     exit 1
     --- stderr
     error: the run is over: it succeeded
+    hint: `piton rerun RUN --from STEP` does a part of it again, in a new run
     ");
     let id = place.piton(&["ls", "--json"]).json()[0]["run"].as_str().unwrap().to_owned();
     assert_eq!(place.piton(&["resume", &id]).code, 0, "a run that is over is told as it ended");
@@ -244,7 +245,7 @@ fn a_parked_task_can_be_skipped_with_a_reason() {
     error: the following required arguments were not provided:
       --why <TEXT>
 
-    Usage: piton skip --why <TEXT> <RUN> <TASK>
+    Usage: piton skip --why <TEXT> <RUN> <TASK>...
 
     For more information, try '--help'.
     ");
@@ -310,7 +311,7 @@ fn what_makes_no_sense_is_refused_and_said() {
     assert_snapshot!(place.snapshot(&["retry", "latest", "last"]), @"
     exit 1
     --- stderr
-    error: retry last[local] is refused: last[local] does not wait for a decision: it is waiting
+    error: retry last[local] is refused: last[local] does not wait for a decision: it is waiting; its turn has not come, `why` tells what it waits for
     ");
     assert_snapshot!(place.snapshot(&["retry", "latest", "nothing"]), @"
     exit 2

@@ -42,9 +42,9 @@ fn the_help_as_a_whole() {
       graph        Draw the steps of a runbook, or of a run with where they stand
       resume       Drive a run that nobody drives, from where it is
       cancel       Stop a run; the steps under `finally` still run
-      retry        Try a parked task again
-      skip         Go on as if a parked task were not there
-      resolve      Say that a parked task was done by hand; its `verify` must pass
+      retry        Try parked tasks again
+      skip         Go on as if parked tasks were not there
+      resolve      Say that parked tasks were done by hand; their `verify` must pass
       undo         Take back what a run did, in reverse order
       hosts        List hosts, see whether they answer, and what they are
       verify       Prove that nothing in the journal of a run was changed
@@ -148,6 +148,9 @@ fn the_help_of_verbs_that_look() {
               that begins with `@`
 
     Options:
+          --undo
+              Show the way back instead: the order, the scripts, what is left as it is
+
       -h, --help
               Print help (see a summary with '-h')
     ");
@@ -172,8 +175,10 @@ fn the_help_of_verbs_that_look() {
       <RUN>  The run
 
     Options:
-          --events  The journal instead: every fact, in order
-      -h, --help    Print help
+          --events       The journal instead: every fact, in order
+          --at <MOMENT>  The run as it was after the event with this number, or at this time: 10m (ago),
+                         10:02, DATEZ
+      -h, --help         Print help
     ");
     assert_snapshot!(help("watch"), @"
     Follow a run that is driven elsewhere, until it is over or parked
@@ -263,6 +268,10 @@ fn the_help_of_verbs_that_look() {
               The task, or a step with one task
 
     Options:
+          --at <MOMENT>
+              As it was after the event with this number, or at this time: 10m (ago), 10:02,
+              DATEZ
+
       -h, --help
               Print help (see a summary with '-h')
     ");
@@ -398,18 +407,18 @@ fn the_help_of_verbs_that_act() {
               Print help (see a summary with '-h')
     ");
     assert_snapshot!(help("retry"), @"
-    Try a parked task again
+    Try parked tasks again
 
-    While the run is being undone: try again to take the task back.
+    While the run is being undone: try again to take the tasks back.
 
-    Usage: piton retry [OPTIONS] <RUN> <TASK>
+    Usage: piton retry [OPTIONS] <RUN> [TASK]...
 
     Arguments:
       <RUN>
               The run
 
-      <TASK>
-              The task
+      [TASK]...
+              The tasks; `*` stands for any characters, as in `copy[*]`
 
     Options:
           --no-wait
@@ -417,6 +426,9 @@ fn the_help_of_verbs_that_act() {
 
       -w, --watch
               Follow the run afterwards
+
+          --all-failed
+              All tasks that wait for a decision
 
           --why <TEXT>
               The reason, for the journal
@@ -425,18 +437,18 @@ fn the_help_of_verbs_that_act() {
               Print help (see a summary with '-h')
     ");
     assert_snapshot!(help("skip"), @"
-    Go on as if a parked task were not there
+    Go on as if parked tasks were not there
 
-    While the run is being undone: leave the task as it is.
+    While the run is being undone: leave the tasks as they are.
 
-    Usage: piton skip [OPTIONS] --why <TEXT> <RUN> <TASK>
+    Usage: piton skip [OPTIONS] --why <TEXT> <RUN> [TASK]...
 
     Arguments:
       <RUN>
               The run
 
-      <TASK>
-              The task
+      [TASK]...
+              The tasks; `*` stands for any characters, as in `copy[*]`
 
     Options:
           --no-wait
@@ -444,6 +456,9 @@ fn the_help_of_verbs_that_act() {
 
       -w, --watch
               Follow the run afterwards
+
+          --all-failed
+              All tasks that wait for a decision
 
           --why <TEXT>
               The reason, for the journal
@@ -452,18 +467,18 @@ fn the_help_of_verbs_that_act() {
               Print help (see a summary with '-h')
     ");
     assert_snapshot!(help("resolve"), @"
-    Say that a parked task was done by hand; its `verify` must pass
+    Say that parked tasks were done by hand; their `verify` must pass
 
-    While the run is being undone: say that the task was taken back by hand.
+    While the run is being undone: say that the tasks were taken back by hand.
 
-    Usage: piton resolve [OPTIONS] --why <TEXT> <RUN> <TASK>
+    Usage: piton resolve [OPTIONS] --why <TEXT> <RUN> [TASK]...
 
     Arguments:
       <RUN>
               The run
 
-      <TASK>
-              The task
+      [TASK]...
+              The tasks; `*` stands for any characters, as in `copy[*]`
 
     Options:
           --no-wait
@@ -472,11 +487,14 @@ fn the_help_of_verbs_that_act() {
       -w, --watch
               Follow the run afterwards
 
+          --all-failed
+              All tasks that wait for a decision
+
           --why <TEXT>
               The reason, for the journal
 
           --output <KEY=VALUE>
-              An output that the task would have had; may be given several times
+              An output that the tasks would have had; may be given several times
 
       -h, --help
               Print help (see a summary with '-h')
@@ -484,9 +502,10 @@ fn the_help_of_verbs_that_act() {
     assert_snapshot!(help("undo"), @"
     Take back what a run did, in reverse order
 
-    Also what may have happened. Steps without `undo` are passed over.
+    Also what may have happened. Steps without `undo` are passed over. `--dry-run` shows what would be
+    taken back, in which order, and what would be left as it is.
 
-    Usage: piton undo [OPTIONS] --why <TEXT> <RUN>
+    Usage: piton undo [OPTIONS] <RUN>
 
     Arguments:
       <RUN>
@@ -501,6 +520,9 @@ fn the_help_of_verbs_that_act() {
 
           --why <TEXT>
               The reason, for the journal
+
+          --dry-run
+              Only show what would be taken back
 
       -h, --help
               Print help (see a summary with '-h')

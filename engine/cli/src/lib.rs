@@ -11,6 +11,8 @@ mod faults;
 mod follow;
 mod foreground;
 mod inventory;
+mod library;
+mod moment;
 mod parts;
 mod planning;
 mod project;
@@ -21,6 +23,7 @@ mod tell;
 mod times;
 mod verb;
 mod visible;
+mod way_back;
 mod words;
 
 use std::process::ExitCode;

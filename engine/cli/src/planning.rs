@@ -7,12 +7,13 @@ use clap::Args;
 use clap_complete::ArgValueCompleter;
 use piton_core::fault::Source;
 use piton_core::plan::{Plan, Surroundings};
-use piton_core::runbook::{self, Runbook};
+use piton_core::runbook::{self, Library, Runbook};
 
 use crate::cli::Globals;
 use crate::exit::Failure;
 use crate::inventory::{self, Hosts};
-use crate::project::{self, Project};
+use crate::library;
+use crate::project::{self, Found, Project};
 use crate::verb::completing;
 
 /// A runbook and values for its parameters.
@@ -42,6 +43,12 @@ pub(crate) async fn plan(globals: &Globals, wanted: &Wanted) -> Result<Planned, 
     let project = project::find(globals.project.as_deref())?;
     let found = project::runbook(project.as_ref(), &wanted.runbook)?;
     let (runbook, mut faults) = project::parse(&found.source);
+    let mut called = Library::new();
+    if let Some(runbook) = &runbook {
+        let (library, more) = library::load(project.as_ref(), runbook, &found)?;
+        called = library;
+        faults.extend(more);
+    }
     let hosts = match inventory::load(project.as_ref()).await {
         Err(Failure::Faults(more)) => {
             faults.extend(more);
@@ -52,7 +59,7 @@ pub(crate) async fn plan(globals: &Globals, wanted: &Wanted) -> Result<Planned, 
     let (Some(runbook), Some(hosts), true) = (runbook, hosts, faults.is_empty()) else {
         return Err(Failure::Faults(faults));
     };
-    let plan = build(runbook, &given, &hosts, &found.base, &found.source)?;
+    let plan = build(runbook, &given, &hosts, &found, &called)?;
     Ok(Planned { plan, project, source: found.source })
 }
 
@@ -61,17 +68,22 @@ pub(crate) fn build(
     runbook: Runbook,
     given: &BTreeMap<String, String>,
     hosts: &Hosts,
-    base: &std::path::Path,
-    source: &Source,
+    found: &Found,
+    library: &Library,
 ) -> Result<Plan, Failure> {
     let params = runbook::read_params(&runbook.params, given).map_err(Failure::Faults)?;
-    let base: PathBuf = std::fs::canonicalize(base)
-        .map_err(|error| Failure::other(format!("{} cannot be entered: {error}", base.display())))?;
+    let base: PathBuf = std::fs::canonicalize(&found.base)
+        .map_err(|error| Failure::other(format!("{} cannot be entered: {error}", found.base.display())))?;
     let Some(base) = base.to_str() else {
         return Err(Failure::usage(format!("the path {} is not UTF-8, which a plan cannot hold", base.display())));
     };
-    let around =
-        Surroundings { inventory: &hosts.inventory, allow_unknown_hosts: hosts.allow_unknown, project: base, source };
+    let around = Surroundings {
+        inventory: &hosts.inventory,
+        allow_unknown_hosts: hosts.allow_unknown,
+        project: base,
+        source: &found.source,
+        library,
+    };
     Plan::build(runbook, params, &around).map_err(Failure::Faults)
 }
 

@@ -5,8 +5,11 @@ use std::collections::HashMap;
 use anstyle::Style;
 use piton_core::ids::TaskId;
 use piton_core::run::{Event, FailureCause, ParkCause, Recorded, SkipCause, SuccessCause, Word};
+use piton_core::plan::Item;
 use piton_core::time::{Timestamp, show_size};
+use piton_core::value::to_text;
 
+use crate::exit::count;
 use crate::screen::{CYAN, DIM, GREEN, RED, YELLOW, paint};
 use crate::times::{Times, took};
 use crate::visible::visible;
@@ -68,10 +71,24 @@ impl Teller {
                 self.created = Some(recorded.at);
                 (format!("{by} asked for {runbook}"), Tone::Detail)
             }
+            Event::TakenOver { from, tasks, .. } => {
+                let results = count(tasks.len(), "result");
+                (format!("{results} of run {from} taken over"), Tone::Act)
+            }
+            Event::PlanReplaced { by, why, plan, .. } => {
+                let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
+                (format!("{by} has the run go on with another plan{why}: {plan}"), Tone::Act)
+            }
             Event::EngineTook { engine, fence: 1 } => (format!("engine {engine} drives the run"), Tone::Detail),
             Event::EngineTook { engine, .. } => (format!("engine {engine} took the run over"), Tone::Plain),
             Event::TaskSkipped { why: SkipCause::ByHand, .. } => ("skipped by hand".to_owned(), Tone::Act),
             Event::TaskSkipped { why, .. } => (format!("skipped: {why}"), Tone::Plain),
+            Event::StepExpanded { items, .. } => (found(items), Tone::Plain),
+            Event::CallEntered { params, .. } => {
+                let given = params.iter().filter(|(_, value)| !value.is_null());
+                let given: Vec<String> = given.map(|(name, value)| format!("{name}={}", to_text(value))).collect();
+                (format!("calls its runbook with {}", given.join(" ")), Tone::Detail)
+            }
             Event::TaskUnstartable { .. } => ("cannot start".to_owned(), Tone::Detail),
             Event::AttemptStarted { task, attempt, .. } => {
                 self.started.entry(task.clone()).or_insert(recorded.at);
@@ -150,6 +167,18 @@ impl Teller {
     }
 }
 
+/// The items of a step, the first ones if they are many.
+fn found(items: &[Item]) -> String {
+    const SHOWN: usize = 8;
+    let some: Vec<&str> = items.iter().take(SHOWN).map(|item| item.name.as_str()).collect();
+    let more = items.len().saturating_sub(SHOWN);
+    match (items.len(), more) {
+        (0, _) => "has no items: there is nothing to do".to_owned(),
+        (_, 0) => format!("has {}: {}", count(items.len(), "item"), some.join(", ")),
+        (_, more) => format!("has {}: {} and {more} more", count(items.len(), "item"), some.join(", ")),
+    }
+}
+
 /// A word, and the reason given for it.
 pub(crate) fn said(word: &Word) -> (String, &str) {
     match word {
@@ -166,6 +195,8 @@ pub(crate) fn task_of(event: &Event) -> Option<&TaskId> {
     match event {
         Event::TaskSkipped { task, .. }
         | Event::TaskUnstartable { task }
+        | Event::StepExpanded { task, .. }
+        | Event::CallEntered { task, .. }
         | Event::AttemptStarted { task, .. }
         | Event::Transferred { task, .. }
         | Event::AttemptTimedOut { task, .. }
@@ -187,6 +218,8 @@ pub(crate) fn task_of(event: &Event) -> Option<&TaskId> {
         | Event::JobLost { job, .. }
         | Event::JobStopped { job, .. } => Some(&job.attempt.task),
         Event::RunCreated { .. }
+        | Event::TakenOver { .. }
+        | Event::PlanReplaced { .. }
         | Event::EngineTook { .. }
         | Event::WordTaken { .. }
         | Event::CancelStarted

@@ -399,7 +399,8 @@ mod tests {
             let task = TaskId { item: Some(ItemName::new(item).unwrap()), ..TaskId::new("a/b".parse().unwrap(), None) };
             JobId { attempt: AttemptId { task, number: 1 }, part: Part::Main, round: 1 }.file_name()
         };
-        let items = ["web1", "web 1", "web-1", "../../etc/passwd", "$(reboot)", "'; rm -rf / #", "名前", &"x".repeat(128)];
+        let items =
+            ["web1", "web 1", "web-1", "../../etc/passwd", "$(reboot)", "'; rm -rf / #", "名前", &"x".repeat(128)];
         let names: std::collections::BTreeSet<String> = items.iter().map(|i| name(i)).collect();
         assert_eq!(names.len(), items.len(), "{names:?}");
         for name in names {

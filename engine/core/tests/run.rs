@@ -2,8 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
+#[path = "run/anew.rs"]
+mod anew;
+#[path = "run/back.rs"]
+mod back;
+#[path = "run/batch.rs"]
+mod batch;
 #[path = "run/failure.rs"]
 mod failure;
+#[path = "run/grow.rs"]
+mod grow;
 #[path = "run/order.rs"]
 mod order;
 #[path = "run/property.rs"]

@@ -115,6 +115,18 @@ pub async fn load_up_to(journal: &dyn Journal, id: RunId, last: u64) -> Result<R
 impl Driver {
     /// Stores a new run and holds the lease on it.
     pub async fn create(ports: Ports, id: RunId, plan: Plan, by: &str, owner: &str) -> Result<Self, DriveError> {
+        Self::create_with(ports, id, plan, by, owner, Vec::new()).await
+    }
+
+    /// Stores a new run that begins with these facts, and holds the lease on it.
+    pub async fn create_with(
+        ports: Ports,
+        id: RunId,
+        plan: Plan,
+        by: &str,
+        owner: &str,
+        further: Vec<Event>,
+    ) -> Result<Self, DriveError> {
         let at = ports.clock.now();
         let json = plan.to_json();
         let digest = piton_core::digest::Digest::of(json.as_bytes());
@@ -126,7 +138,10 @@ impl Driver {
             by: by.to_owned(),
             at,
             plan: json,
-            events: vec![Recorded { seq: 1, at, event: created }],
+            events: (1..)
+                .zip(std::iter::once(created).chain(further))
+                .map(|(seq, event)| Recorded { seq, at, event })
+                .collect(),
         };
         let mut run = Run::new(id, Arc::new(plan));
         for event in &new.events {
@@ -142,15 +157,36 @@ impl Driver {
 
     /// Takes over a run that nobody drives.
     pub async fn adopt(ports: Ports, id: RunId, owner: &str) -> Result<Self, DriveError> {
-        let lease = ports.journal.claim(id, owner, LEASE).await?;
-        match load(ports.journal.as_ref(), id).await {
-            Ok(run) => Ok(Self::with(ports, lease, run)),
+        Self::adopt_with(ports.journal.clone(), id, owner, |_| ports).await
+    }
+
+    /// Takes over a run that nobody drives, with what its plan, as it is now, calls for.
+    pub async fn adopt_with(
+        journal: Arc<dyn Journal>,
+        id: RunId,
+        owner: &str,
+        ports: impl FnOnce(&Plan) -> Ports,
+    ) -> Result<Self, DriveError> {
+        let lease = journal.claim(id, owner, LEASE).await?;
+        match load(journal.as_ref(), id).await {
+            Ok(run) => Ok(Self::with(ports(run.plan()), lease, run)),
             Err(error) => {
                 // The lease would expire by itself; giving it back only spares the next one the wait.
-                let _given_back = ports.journal.release(&lease).await;
+                let _given_back = journal.release(&lease).await;
                 Err(error)
             }
         }
+    }
+
+    /// Has the run go on with another plan, before it is driven. `false`: it cannot, see [`Run::onto`].
+    ///
+    /// The ports must be those that the new plan calls for.
+    pub async fn replan(&mut self, by: &str, why: &str, plan: &Plan) -> Result<bool, DriveError> {
+        let (by, why, text) = (by.to_owned(), why.to_owned(), plan.to_json());
+        let taken = self.settle(&[Input::Replanned { by, why, text }]).await?;
+        // Whatever is wanted now is taken up when the run is driven.
+        self.run.take_changes();
+        Ok(taken)
     }
 
     /// Gives the run back without having begun anything, for another engine to take up.
@@ -241,11 +277,20 @@ impl Driver {
 
     /// Decides what follows from the news, makes it durable, and only then lets anything begin.
     async fn turn(&mut self, inputs: Vec<Input>) -> Result<(), DriveError> {
+        if self.settle(&inputs).await? {
+            let changes = self.run.take_changes();
+            self.executor.reconcile(&self.run, changes);
+        }
+        Ok(())
+    }
+
+    /// Decides what follows from the news and makes it durable. Says whether anything followed.
+    async fn settle(&mut self, inputs: &[Input]) -> Result<bool, DriveError> {
         let now = self.ports.clock.now();
         let mut next = self.run.clone();
         let mut events = Vec::new();
         let mut taken = Vec::new();
-        for input in &inputs {
+        for input in inputs {
             for event in next.decide(input, now) {
                 if let Event::WordTaken { id, .. } = &event {
                     taken.push(*id);
@@ -257,17 +302,15 @@ impl Driver {
             }
         }
         if events.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let batch = Batch { events, status: status(&next), taken };
         self.append(&batch).await?;
         self.run = next;
-        let changes = self.run.take_changes();
         for event in &batch.events {
             self.ports.observer.event(&self.run, event);
         }
-        self.executor.reconcile(&self.run, changes);
-        Ok(())
+        Ok(true)
     }
 
     /// Appends, and goes on trying while the disk is full: nothing begins before it is written down.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// The version of event bodies and words that this engine writes. It grows when an event changes its form or a new
 /// one is added, so that an older engine can say what it met.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 /// An event ready to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,10 +102,10 @@ mod tests {
     fn an_event_reads_back_and_a_newer_one_is_told_from_nonsense() {
         let event = Event::RunEnded { outcome: Outcome::Undone };
         let body = encode("x", &event).unwrap();
-        assert_eq!(std::str::from_utf8(&body).unwrap(), r#"{"v":1,"e":{"type":"run_ended","outcome":"undone"}}"#);
+        assert_eq!(std::str::from_utf8(&body).unwrap(), r#"{"v":2,"e":{"type":"run_ended","outcome":"undone"}}"#);
         assert_eq!(decode::<Event>(&body), Ok(event));
-        assert_eq!(decode::<Event>(br#"{"v":2,"e":{"type":"sung"}}"#), Err(Unreadable::Newer(2)));
-        assert_eq!(decode::<Event>(br#"{"v":2,"e":{"type":"cancel_started"}}"#), Err(Unreadable::Newer(2)));
+        assert_eq!(decode::<Event>(br#"{"v":3,"e":{"type":"sung"}}"#), Err(Unreadable::Newer(3)));
+        assert_eq!(decode::<Event>(br#"{"v":3,"e":{"type":"cancel_started"}}"#), Err(Unreadable::Newer(3)));
         assert!(matches!(decode::<Event>(br#"{"v":1,"e":{"type":"sung"}}"#), Err(Unreadable::Nonsense(_))));
         assert!(matches!(decode::<Event>(b"\xff"), Err(Unreadable::Nonsense(_))));
     }

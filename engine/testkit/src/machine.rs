@@ -7,7 +7,8 @@ use piton_core::digest::Digest;
 use piton_core::ids::{JobId, Part, RunId, TaskId};
 use piton_core::plan::Plan;
 use piton_core::run::{
-    BootId, Change, Effect, Event, Exit, Input, LossCause, Printed, Recorded, Refusal, Run, TimerKind, Word, WordId,
+    BootId, Change, Effect, Event, Exit, Input, LossCause, Printed, Recorded, Refusal, Run, TakenTask, TaskState,
+    TimerKind, Word, WordId,
 };
 use piton_core::time::Timestamp;
 
@@ -19,6 +20,7 @@ pub struct Machine {
     pub log: Vec<Recorded<Event>>,
     /// The time on the bench.
     pub now: Timestamp,
+    plan: Arc<Plan>,
     seen: BTreeSet<Effect>,
     words: u64,
 }
@@ -28,7 +30,8 @@ impl Machine {
     pub fn start(plan: Plan) -> Self {
         let plan = Arc::new(plan);
         let run = Run::new(RunId::from_parts(0, 7), plan.clone());
-        let mut machine = Self { run, log: Vec::new(), now: Timestamp(1_000), seen: BTreeSet::new(), words: 0 };
+        let (seen, words) = (BTreeSet::new(), 0);
+        let mut machine = Self { run, log: Vec::new(), now: Timestamp(1_000), plan: plan.clone(), seen, words };
         let created = Event::RunCreated {
             by: "tester@bench".into(),
             runbook: plan.runbook.clone(),
@@ -39,17 +42,39 @@ impl Machine {
         machine
     }
 
+    /// Creates a run that takes results of another one over, and lets it begin.
+    pub fn rerun(plan: Plan, from: &Run, tasks: Vec<TakenTask>) -> Self {
+        let plan = Arc::new(plan);
+        let run = Run::new(RunId::from_parts(0, 7), plan.clone());
+        let (seen, words) = (BTreeSet::new(), 0);
+        let mut machine = Self { run, log: Vec::new(), now: Timestamp(1_000), plan: plan.clone(), seen, words };
+        let digest = Digest::of(plan.to_json().as_bytes());
+        let by = "tester@bench".into();
+        machine.take(Event::RunCreated { by, runbook: plan.runbook.clone(), plan: digest });
+        let (seq, head) = (from.seq(), Digest::of(b"head"));
+        machine.take(Event::TakenOver { from: from.id(), plan: digest, seq, head, tasks });
+        machine.tell(Input::Took { engine: "bench".into(), fence: 1 });
+        machine
+    }
+
+    /// The run is to go on with another plan.
+    pub fn replan(&mut self, plan: &Plan) -> Vec<Event> {
+        let (by, why) = ("tester@bench".into(), "corrected".into());
+        self.tell(Input::Replanned { by, why, text: plan.to_json() })
+    }
+
     /// Goes on from a log, as an engine does that finds it.
     ///
     /// # Panics
     /// If the log cannot be replayed.
     pub fn from_log(plan: Plan, log: Vec<Recorded<Event>>) -> Self {
-        let run = Run::replay(RunId::from_parts(0, 7), Arc::new(plan), &log).expect("the log can be replayed");
+        let plan = Arc::new(plan);
+        let run = Run::replay(RunId::from_parts(0, 7), plan.clone(), &log).expect("the log can be replayed");
         let seen = run.wanted().cloned().collect();
         let word = |e: &Recorded<Event>| if let Event::WordTaken { id, .. } = &e.event { Some(id.0) } else { None };
         let words = log.iter().filter_map(word).max().unwrap_or(0);
         let now = log.last().map_or(Timestamp(1_000), |e| e.at);
-        let mut machine = Self { run, log, now, seen, words };
+        let mut machine = Self { run, log, now, plan, seen, words };
         machine.tell(Input::Took { engine: "bench".into(), fence: 2 });
         machine
     }
@@ -186,7 +211,7 @@ impl Machine {
     /// # Panics
     /// If the rebuilt run differs from the one that lived.
     pub fn crash(&mut self) {
-        let rebuilt = Run::replay(self.run.id(), self.run.plan().clone(), &self.log).expect("the log can be replayed");
+        let rebuilt = Run::replay(self.run.id(), self.plan.clone(), &self.log).expect("the log can be replayed");
         assert_eq!(format!("{rebuilt:?}"), format!("{:?}", self.run), "replay gives another state");
         self.run = rebuilt;
         self.tell(Input::Took { engine: "bench".into(), fence: 2 });
@@ -215,16 +240,19 @@ pub fn task(text: &str) -> TaskId {
 /// # Panics
 /// If that does not hold.
 pub fn check_order(plan: &Plan, log: &[Recorded<Event>]) {
-    let run = Run::new(RunId::from_parts(0, 7), Arc::new(plan.clone()));
+    let mut run = Run::new(RunId::from_parts(0, 7), Arc::new(plan.clone()));
     let mut over: BTreeSet<TaskId> = BTreeSet::new();
     let mut started: BTreeSet<(TaskId, u32)> = BTreeSet::new();
     let mut exited: BTreeSet<JobId> = BTreeSet::new();
+    let mut grown: BTreeSet<TaskId> = BTreeSet::new();
     for recorded in log {
+        run.apply(recorded).expect("the log can be replayed");
+        check_limits(&run);
         match &recorded.event {
             Event::AttemptStarted { task, attempt, .. } => {
                 assert!(started.insert((task.clone(), *attempt)), "{task}#{attempt} started twice");
                 let index = run.graph().find(task).expect("the task is in the plan");
-                for before in run.graph().before(plan, index) {
+                for before in run.graph().before(index) {
                     let before = run.graph().id(before);
                     assert!(over.contains(before), "{task} started before {before} was over");
                 }
@@ -237,8 +265,20 @@ pub fn check_order(plan: &Plan, log: &[Recorded<Event>]) {
                 let tried = started.iter().any(|(t, _)| t == task);
                 assert!(tried, "{task} is undone although it never began");
             }
+            Event::TakenOver { tasks, .. } => {
+                for taken in tasks {
+                    assert!(over.insert(taken.task.clone()), "{} is taken over twice", taken.task);
+                }
+            }
+            Event::StepExpanded { task, items } => {
+                assert!(grown.insert(task.clone()), "{task} was expanded twice");
+                let step = run.graph().step(run.graph().find(task).expect("the task is in the plan"));
+                assert_eq!(run.graph().items_of(step).map(<[_]>::len), Some(items.len()));
+            }
+            Event::CallEntered { task, .. } => assert!(grown.insert(task.clone()), "{task} was entered twice"),
             Event::RunCreated { .. }
             | Event::EngineTook { .. }
+            | Event::PlanReplaced { .. }
             | Event::TaskUnstartable { .. }
             | Event::JobStarted { .. }
             | Event::JobLost { .. }
@@ -261,6 +301,34 @@ pub fn check_order(plan: &Plan, log: &[Recorded<Event>]) {
             | Event::FinallyStarted
             | Event::RunEnded { .. } => {}
         }
+    }
+}
+
+/// Checks that no step has more hosts or items under way than it may, counted anew from where every task stands.
+fn check_limits(run: &Run) {
+    let plan = run.plan();
+    for (step, planned) in plan.steps.iter().enumerate() {
+        let Some(limit) = planned.step.max_parallel else { continue };
+        let whole = planned.step.is_block() || planned.step.call().is_some();
+        let mut under_way: BTreeSet<String> = BTreeSet::new();
+        for task in plan.acting(step).into_iter().flat_map(|at| run.graph().tasks_of(at)) {
+            let id = run.graph().id(task);
+            let item = run.graph().item_number(task);
+            let unit = match (whole, plan.family(step) == Some(step)) {
+                (false, _) => id.to_string(),
+                (true, true) => format!("{item:?}"),
+                (true, false) => format!("{:?}@{:?}", item.filter(|_| plan.family(step).is_some()), id.host),
+            };
+            let open = match run.task(task).state {
+                TaskState::Active(_) | TaskState::Pausing(_) | TaskState::Parked(_) => true,
+                TaskState::Waiting | TaskState::Succeeded(_) | TaskState::Skipped(_) | TaskState::Failed(_) => false,
+            };
+            if open {
+                under_way.insert(unit);
+            }
+        }
+        let most = limit as usize;
+        assert!(under_way.len() <= most, "{} has {under_way:?} under way, and may have {limit}", planned.step.id);
     }
 }
 

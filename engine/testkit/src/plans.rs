@@ -6,7 +6,7 @@ use std::sync::Arc;
 use piton_core::fault::Source;
 use piton_core::inventory::Inventory;
 use piton_core::plan::{Plan, Surroundings};
-use piton_core::runbook;
+use piton_core::runbook::{self, Library};
 use proptest::prelude::*;
 
 /// The plan of a runbook; every host name is taken as known.
@@ -22,15 +22,41 @@ pub fn plan(yaml: &str) -> Plan {
 /// # Panics
 /// If the runbook or a parameter has faults: the test is wrong.
 pub fn plan_with(yaml: &str, params: &[(&str, &str)]) -> Plan {
+    plan_of(yaml, params, &Library::new())
+}
+
+/// The plan of the first of these runbooks, which may call the others.
+///
+/// # Panics
+/// If one of them has faults: the test is wrong.
+pub fn plan_calling(yaml: &str, others: &[&str]) -> Plan {
+    let mut library = Library::new();
+    for other in others {
+        let source = Source { name: Arc::from("other.yaml"), text: Arc::from(*other) };
+        let (runbook, faults) = runbook::parse(&source);
+        assert_eq!(faults, vec![], "the called runbook has faults");
+        let runbook = runbook.expect("no faults, so there is a runbook");
+        library.insert(runbook.name.clone(), (runbook, source));
+    }
+    plan_of(yaml, &[], &library)
+}
+
+fn plan_of(yaml: &str, params: &[(&str, &str)], library: &Library) -> Plan {
     let source = Source { name: Arc::from("test.yaml"), text: Arc::from(yaml) };
     let (runbook, faults) = runbook::parse(&source);
     assert_eq!(faults, vec![], "the test's runbook has faults");
     let runbook = runbook.expect("no faults, so there is a runbook");
+    assert_eq!(runbook::check_calls(&runbook, &source, library), vec![], "the test's calls have faults");
     let given: BTreeMap<String, String> = params.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     let params = runbook::read_params(&runbook.params, &given).expect("the test's parameters are right");
     let inventory = Inventory::default();
-    let around =
-        Surroundings { inventory: &inventory, allow_unknown_hosts: true, project: "/project", source: &source };
+    let around = Surroundings {
+        inventory: &inventory,
+        allow_unknown_hosts: true,
+        project: "/project",
+        source: &source,
+        library,
+    };
     Plan::build(runbook, params, &around).expect("the test's runbook can be planned")
 }
 

@@ -201,6 +201,8 @@ impl Manner for Display {
             | Event::UndoSkipped { .. }
             | Event::AttemptFailed { .. } => self.finish(task),
             Event::RetryScheduled { .. }
+            | Event::StepExpanded { .. }
+            | Event::CallEntered { .. }
             | Event::TaskUnstartable { .. }
             | Event::Transferred { .. }
             | Event::AttemptTimedOut { .. }
@@ -213,6 +215,8 @@ impl Manner for Display {
             | Event::JobLost { .. }
             | Event::JobStopped { .. }
             | Event::RunCreated { .. }
+            | Event::TakenOver { .. }
+            | Event::PlanReplaced { .. }
             | Event::EngineTook { .. }
             | Event::WordTaken { .. }
             | Event::CancelStarted

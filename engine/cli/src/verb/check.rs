@@ -1,14 +1,15 @@
 //! `piton check`.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use piton_core::fault::Fault;
+use piton_core::runbook::Library;
 use serde_json::{Value, json};
 
 use crate::cli::Globals;
 use crate::exit::{Code, Failure, count};
 use crate::inventory;
+use crate::library;
 use crate::planning;
 use crate::project::{self, Found};
 use crate::screen::{GREEN, Screen};
@@ -48,26 +49,40 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
         let number = hosts.as_ref().map_or(0, |h| h.inventory.hosts.len());
         good.push(Good { file: path, what: count(number, "host"), json: json!({ "hosts": number }) });
     }
-    for Found { source, base } in found {
-        let (runbook, mut own) = project::parse(&source);
+    for found in found {
+        let (runbook, mut own) = project::parse(&found.source);
+        let mut library = Library::new();
+        if let Some(runbook) = &runbook
+            && let Some((called, more)) = keep_faults(library::load(project.as_ref(), runbook, &found), &mut own)?
+        {
+            library = called;
+            own.extend(more);
+        }
         let Some(runbook) = runbook.filter(|_| own.is_empty()) else {
             faults.append(&mut own);
             continue;
         };
-        let file = source.name.to_string();
+        let file = found.source.name.to_string();
         let steps = runbook.steps.len() + runbook.finally.len();
         let what = format!("{}: {}", runbook.name, count(steps, "step"));
         let json = json!({ "runbook": runbook.name, "title": runbook.title, "steps": steps });
         let plannable = runbook.params.iter().all(|p| p.default.is_some() || !p.required);
         if let Some(hosts) = hosts.as_ref().filter(|_| plannable) {
-            let planned = planning::build(runbook, &BTreeMap::new(), hosts, Path::new(&base), &source);
+            let planned = planning::build(runbook, &BTreeMap::new(), hosts, &found, &library);
             if keep_faults(planned, &mut faults)?.is_none() {
                 continue;
             }
         }
         good.push(Good { file, what, json });
     }
-    tell(&good, faults, screen)
+    // What is wrong with a runbook is seen by each that calls it, and told once.
+    let mut told: Vec<Fault> = Vec::new();
+    for fault in faults {
+        if !told.contains(&fault) {
+            told.push(fault);
+        }
+    }
+    tell(&good, told, screen)
 }
 
 /// A document without faults.

@@ -150,10 +150,8 @@ pub(crate) async fn adopt(store: &Store, id: RunId) -> Result<Driver, Failure> {
     if let Some(owner) = summary.owner.filter(|owner| !parts::is_dead(owner)) {
         return Err(DriveError::from(JournalError::Held { run: id, owner }).into());
     }
-    let json = store.journal.plan(id).await?;
-    let plan = piton_core::plan::Plan::from_json(&json).map_err(|detail| DriveError::Plan { run: id, detail })?;
-    let ports = parts::ports(store, &plan, Arc::new(Blind));
-    Ok(Driver::adopt(ports, id, &parts::owner()?).await?)
+    let ports = |plan: &piton_core::plan::Plan| parts::ports(store, plan, Arc::new(Blind));
+    Ok(Driver::adopt_with(store.journal.clone(), id, &parts::owner()?, ports).await?)
 }
 
 /// Becomes true when the process is to end. That its terminal goes away is none of an engine's business.

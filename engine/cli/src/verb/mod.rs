@@ -20,6 +20,7 @@ mod resume;
 mod run;
 mod say;
 mod show;
+mod undo;
 mod verify;
 mod watch;
 mod why;
@@ -43,7 +44,7 @@ pub(crate) enum Verb {
     Retry(say::RetryArgs),
     Skip(say::SkipArgs),
     Resolve(say::ResolveArgs),
-    Undo(say::UndoArgs),
+    Undo(undo::Args),
     Hosts(hosts::Args),
     Verify(verify::Args),
     Init(init::Args),
@@ -75,7 +76,7 @@ pub(crate) fn run(cli: Cli, screen: &Screen) -> Result<Code, Failure> {
             Verb::Retry(args) => args.run(globals, screen).await,
             Verb::Skip(args) => args.run(globals, screen).await,
             Verb::Resolve(args) => args.run(globals, screen).await,
-            Verb::Undo(args) => args.run(globals, screen).await,
+            Verb::Undo(args) => undo::run(args, globals, screen).await,
             Verb::Hosts(args) => hosts::run(args, globals, screen).await,
             Verb::Verify(args) => verify::run(args, globals, screen).await,
             Verb::Init(args) => init::run(args, screen),

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use piton_core::ids::{AttemptId, HostName, JobId, Part, RunId};
-use piton_core::plan::{Plan, PlannedStep};
+use piton_core::ids::{AttemptId, HostName, JobId, Part, RunId, TaskId};
+use piton_core::plan::{Plan, PlannedStep, TaskIndex};
 use piton_core::run::{JobText, PutText, Run, TransferText};
 use piton_core::runbook::{Action, OnFailure, Repeat, Retry, RetryOn};
 use piton_core::time::show_duration;
@@ -15,7 +15,11 @@ use crate::cli::Globals;
 use crate::exit::{Code, Failure, count};
 use crate::planning::{self, Wanted};
 use crate::screen::{BOLD, CYAN, DIM, Out, Screen};
-use crate::visible::visible_lines;
+use crate::visible::{visible, visible_lines};
+
+pub(super) use many::shares;
+
+mod many;
 
 /// Show what a run would do, on each host, and the way back
 ///
@@ -25,11 +29,29 @@ use crate::visible::visible_lines;
 pub(crate) struct Args {
     #[command(flatten)]
     wanted: Wanted,
+    /// Show the way back instead: the order, the scripts, what is left as it is
+    #[arg(long)]
+    undo: bool,
 }
 
 pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Result<Code, Failure> {
     let planned = planning::plan(globals, &args.wanted).await?;
+    if args.undo {
+        return way_back(planned.plan, screen);
+    }
     show(&planned.plan, planned.source.name.as_ref(), screen)
+}
+
+fn way_back(plan: Plan, screen: &Screen) -> Result<Code, Failure> {
+    let run = Run::new(RunId::from_parts(0, 0), Arc::new(plan));
+    let mut out = screen.out();
+    if screen.json {
+        out.json(&crate::way_back::plan_json(&run))?;
+    } else {
+        crate::way_back::of_plan(&run, &mut out)?;
+    }
+    out.flush()?;
+    Ok(Code::Succeeded)
 }
 
 /// Shows a plan.
@@ -48,7 +70,7 @@ pub(crate) fn show(plan: &Plan, from: &str, screen: &Screen) -> Result<Code, Fai
     let hosts = count(plan.hosts.len(), "host");
     out.line(format_args!(
         "tasks   {} on {hosts}, {} at once at most, on failure {}",
-        run.graph().len(),
+        many::tasks(&run),
         plan.max_parallel,
         policy(plan.on_failure)
     ))?;
@@ -68,7 +90,7 @@ pub(crate) fn show(plan: &Plan, from: &str, screen: &Screen) -> Result<Code, Fai
         step(&mut out, plan, &run, index, planned)?;
     }
     out.line("")?;
-    way_back(&mut out, plan)?;
+    summary(&mut out, plan)?;
     out.flush()?;
     Ok(Code::Succeeded)
 }
@@ -80,14 +102,26 @@ fn step(out: &mut Out, plan: &Plan, run: &Run, index: usize, planned: &PlannedSt
     if !planned.hosts.is_empty() {
         out.line(format_args!("   hosts    {}", names(&planned.hosts)))?;
     }
+    if let Some(block) = planned.parent {
+        out.line(format_args!("   in       {}", plan.steps[block].step.id))?;
+    }
+    many::times(out, run, index)?;
     let needs: Vec<String> = planned
         .needs
         .iter()
         .map(|n| {
             let id = &plan.steps[n.step].step.id;
-            if n.per_host && planned.hosts.len() > 1 { format!("{id} (each host for itself)") } else { id.to_string() }
+            match (n.per_host && planned.hosts.len() > 1, n.per_item) {
+                (true, false) => format!("{id} (each host for itself)"),
+                (_, true) => format!("{id} (each item for itself)"),
+                (false, false) => id.to_string(),
+            }
         })
         .collect();
+    let block = step.is_block() && run.graph().source(index).is_none();
+    if block {
+        return many::consists_of(out, plan, index);
+    }
     out.line(format_args!("   needs    {}", if needs.is_empty() { "nothing".to_owned() } else { needs.join(", ") }))?;
     if let Some(when) = &step.when {
         out.line(format_args!("   when     {}", when.source()))?;
@@ -106,7 +140,7 @@ fn step(out: &mut Out, plan: &Plan, run: &Run, index: usize, planned: &PlannedSt
         Action::Run(_) => scripts(out, run, index, Part::Main, "run")?,
         Action::Exec(words) => {
             let plain: Vec<&str> = words.iter().map(|w| w.source()).collect();
-            if job_text(run, index, 0, Part::Main).is_ok() {
+            if run.graph().tasks_of(index).next().is_some_and(|task| job_text(run, task, Part::Main).is_ok()) {
                 scripts(out, run, index, Part::Main, "exec")?;
             } else {
                 out.line(format_args!("   exec     {}", plain.join(" ")))?;
@@ -120,6 +154,7 @@ fn step(out: &mut Out, plan: &Plan, run: &Run, index: usize, planned: &PlannedSt
         }
         Action::WaitFor(span) => out.line(format_args!("   wait     {}", show_duration(*span)))?,
         Action::WaitUntil(_) => {}
+        Action::Block | Action::Call(_) => many::consists_of(out, plan, index)?,
     }
     if let Some(probe) = step.probe() {
         let label = if step.verify.is_some() { "verify" } else { "until" };
@@ -136,18 +171,20 @@ fn step(out: &mut Out, plan: &Plan, run: &Run, index: usize, planned: &PlannedSt
     Ok(())
 }
 
-/// The script of one part, once for all hosts that get the same.
+/// The script of one part, once for all hosts and items that get the same.
 fn scripts(out: &mut Out, run: &Run, index: usize, part: Part, label: &str) -> Result<(), Failure> {
-    let hosts = &run.plan().steps[index].hosts;
-    let mut same: Vec<(Result<JobText, String>, Vec<HostName>)> = Vec::new();
-    for number in 0..hosts.len().max(1) {
+    let mut same: Vec<(Result<JobText, String>, Vec<String>)> = Vec::new();
+    for task in run.graph().tasks_of(index) {
         // The environment may differ from host to host; it is shown as it is written.
-        let text = job_text(run, index, number, part).map(|text| JobText { env: Vec::new(), ..text });
-        let host = hosts.get(number).cloned();
+        let text = job_text(run, task, part).map(|text| JobText { env: Vec::new(), ..text });
+        let place = place_of(run.graph().id(task));
         match same.iter_mut().find(|(known, _)| *known == text) {
-            Some((_, with)) => with.extend(host),
-            None => same.push((text, host.into_iter().collect())),
+            Some((_, with)) => with.push(place),
+            None => same.push((text, vec![place])),
         }
+    }
+    if same.is_empty() {
+        same.push((Err("its items are not known yet".to_owned()), Vec::new()));
     }
     let several = same.len() > 1;
     for (text, on) in same {
@@ -172,11 +209,18 @@ fn scripts(out: &mut Out, run: &Run, index: usize, part: Part, label: &str) -> R
     Ok(())
 }
 
-fn job_text(run: &Run, index: usize, number: usize, part: Part) -> Result<JobText, String> {
-    let tasks = run.graph().tasks_of(index);
-    let task = tasks.start + u32::try_from(number).unwrap_or(u32::MAX);
+fn job_text(run: &Run, task: TaskIndex, part: Part) -> Result<JobText, String> {
     let attempt = AttemptId { task: run.graph().id(task).clone(), number: 1 };
     run.job_text(&JobId { attempt, part, round: 1 })
+}
+
+/// Where a task is done and for what: `hv1`, `hv1/web1`.
+fn place_of(id: &TaskId) -> String {
+    let host = id.host.as_ref().map_or(HostName::LOCAL, HostName::as_str);
+    match &id.item {
+        Some(item) => visible(format!("{host}/{item}").as_bytes()).into_owned(),
+        None => host.to_owned(),
+    }
 }
 
 /// The script as it stands in the runbook, where it does.
@@ -194,7 +238,9 @@ fn written(run: &Run, index: usize, part: Part) -> Option<JobText> {
             | Action::Get(_)
             | Action::Assert(_)
             | Action::WaitFor(_)
-            | Action::WaitUntil(_),
+            | Action::WaitUntil(_)
+            | Action::Block
+            | Action::Call(_),
         ) => None,
     }?;
     let (shell, script) = (script.shell.clone(), script.text.clone());
@@ -202,6 +248,9 @@ fn written(run: &Run, index: usize, part: Part) -> Option<JobText> {
 }
 
 fn transfers(out: &mut Out, run: &Run, index: usize) -> Result<(), Failure> {
+    if run.graph().tasks_of(index).next().is_none() {
+        out.line("   moves files; which ones is known when it runs (its items are not known yet)")?;
+    }
     for task in run.graph().tasks_of(index) {
         let id = run.graph().id(task);
         let host = id.host.as_ref().map_or(HostName::LOCAL, HostName::as_str);
@@ -268,11 +317,11 @@ fn policy(policy: OnFailure) -> &'static str {
 }
 
 /// What an undo would do, in its order.
-fn way_back(out: &mut Out, plan: &Plan) -> Result<(), Failure> {
+fn summary(out: &mut Out, plan: &Plan) -> Result<(), Failure> {
     let main = plan.steps.iter().filter(|s| !s.finally);
     let acts = |s: &&PlannedStep| match s.step.action {
         Action::Run(_) | Action::Exec(_) | Action::Put(_) | Action::Get(_) => true,
-        Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) => false,
+        Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) | Action::Block | Action::Call(_) => false,
     };
     let acting: Vec<&PlannedStep> = main.filter(acts).collect();
     let way: Vec<&str> = acting.iter().rev().filter(|s| s.step.undo.is_some()).map(|s| s.step.id.as_str()).collect();
@@ -289,21 +338,26 @@ fn way_back(out: &mut Out, plan: &Plan) -> Result<(), Failure> {
 }
 
 /// Host names, the first ones if they are many.
-fn names(hosts: &[HostName]) -> String {
+fn names<T: ToString>(hosts: &[T]) -> String {
     const SHOWN: usize = 12;
-    let some: Vec<&str> = hosts.iter().take(SHOWN).map(HostName::as_str).collect();
+    let some: Vec<String> = hosts.iter().take(SHOWN).map(ToString::to_string).collect();
     let more = hosts.len().saturating_sub(SHOWN);
     if more > 0 { format!("{} and {more} more", some.join(", ")) } else { some.join(", ") }
 }
 
 fn as_json(plan: &Plan, run: &Run) -> Value {
-    let tasks: Vec<Value> = (0..run.graph().len())
+    let tasks: Vec<Value> = run.graph()
+        .in_order()
+        .into_iter()
         .map(|task| {
             let needs: Vec<String> =
-                run.graph().before(plan, task).into_iter().map(|t| run.graph().id(t).to_string()).collect();
+                run.graph().before(task).into_iter().map(|t| run.graph().id(t).to_string()).collect();
             let attempt = AttemptId { task: run.graph().id(task).clone(), number: 1 };
             let text = run.job_text(&JobId { attempt, part: Part::Main, round: 1 });
             let mut value = json!({ "task": run.graph().id(task), "needs": needs });
+            if let Some(item) = run.graph().item(plan, task) {
+                value["item"] = item.value.clone();
+            }
             if let Ok(text) = text {
                 value["shell"] = Value::from(text.shell);
                 value["script"] = Value::from(text.script);
@@ -312,5 +366,5 @@ fn as_json(plan: &Plan, run: &Run) -> Value {
             value
         })
         .collect();
-    json!({ "digest": plan.digest(), "plan": plan, "tasks": tasks })
+    json!({ "digest": plan.digest(), "plan": plan, "tasks": tasks, "batches": many::batches_json(run), "unknown": many::unknown(run) })
 }

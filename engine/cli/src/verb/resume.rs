@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use piton_core::ids::RunId;
-use piton_core::plan::Plan;
 use piton_runner::journal::{Filter, JournalError, RunStatus, RunSummary};
 use piton_runner::{DriveError, Driver, LEASE};
 use serde_json::json;
@@ -44,9 +43,8 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
         let run = piton_runner::load(store.journal.as_ref(), id).await?;
         return tell_end(&run, &store, screen);
     }
-    let json = store.journal.plan(id).await?;
-    let plan = Plan::from_json(&json).map_err(|detail| DriveError::Plan { run: id, detail })?;
-    let foreground = Foreground::new(&store, screen, id, &plan);
+    let run = piton_runner::load(store.journal.as_ref(), id).await?;
+    let foreground = Foreground::new(&store, screen, id, run.plan());
     let owner = parts::owner()?;
     let begun = tokio::time::Instant::now();
     let mut told = false;

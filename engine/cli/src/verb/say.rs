@@ -1,4 +1,4 @@
-//! `piton cancel | retry | skip | resolve | undo`: what people say to a run.
+//! `piton cancel | retry | skip | resolve`: what people say to a run.
 
 use piton_core::ids::TaskId;
 use piton_core::run::{Run, Word};
@@ -13,10 +13,10 @@ use crate::{select, words};
 
 /// The run, and what is said to every one.
 #[derive(Debug, clap::Args)]
-struct To {
+pub(super) struct To {
     /// The run
     #[arg(value_name = "RUN", add = clap_complete::ArgValueCompleter::new(super::completing::runs))]
-    run: String,
+    pub(super) run: String,
     /// Do not wait for the answer
     #[arg(long)]
     no_wait: bool,
@@ -26,28 +26,60 @@ struct To {
 }
 
 impl To {
-    async fn say(
+    /// Says a word about the run as a whole.
+    pub(super) async fn say(self, globals: &Globals, screen: &Screen, word: Word) -> Result<Code, Failure> {
+        let store = Store::here(globals)?;
+        let summary = store.find(&self.run).await?;
+        self.tell(&store, screen, &summary, vec![word]).await
+    }
+
+    /// Says a word about each of the tasks that are meant.
+    async fn say_of(
         self,
         globals: &Globals,
         screen: &Screen,
-        word: impl FnOnce(Option<&Run>) -> Result<Word, Failure>,
-        needs_run: bool,
+        which: &Which,
+        word: impl Fn(TaskId) -> Word,
     ) -> Result<Code, Failure> {
         let store = Store::here(globals)?;
-        let summary: RunSummary = store.find(&self.run).await?;
-        let run = if needs_run { Some(piton_runner::load(store.journal.as_ref(), summary.id).await?) } else { None };
-        let word = word(run.as_ref())?;
-        let code = words::say(&store, screen, &summary, word, !self.no_wait).await?;
+        let summary = store.find(&self.run).await?;
+        let run = piton_runner::load(store.journal.as_ref(), summary.id).await?;
+        let tasks = match run.outcome() {
+            // There is nothing to choose from: that it is over is said below.
+            Some(_) => which.tasks.first().map(|wanted| named(&run, wanted)).into_iter().collect::<Result<_, _>>()?,
+            None => select::parked(&run, &which.tasks, which.all_failed)?,
+        };
+        self.tell(&store, screen, &summary, tasks.into_iter().map(word).collect()).await
+    }
+
+    async fn tell(
+        self,
+        store: &Store,
+        screen: &Screen,
+        summary: &RunSummary,
+        said: Vec<Word>,
+    ) -> Result<Code, Failure> {
+        let code = words::say(store, screen, summary, said, !self.no_wait).await?;
         if self.watch && code == Code::Succeeded {
-            return super::watch::follow(&store, screen, summary.id, summary.seq).await;
+            return super::watch::follow(store, screen, summary.id, summary.seq).await;
         }
         Ok(code)
     }
 }
 
-fn task(run: Option<&Run>, wanted: &str) -> Result<TaskId, Failure> {
-    let run = run.ok_or_else(|| Failure::other("the run was not read"))?;
+fn named(run: &Run, wanted: &str) -> Result<TaskId, Failure> {
     Ok(run.graph().id(select::task(run, wanted)?).clone())
+}
+
+/// Which of the tasks that wait for a decision.
+#[derive(Debug, clap::Args)]
+struct Which {
+    /// The tasks; `*` stands for any characters, as in `copy[*]`
+    #[arg(value_name = "TASK", required_unless_present = "all_failed", conflicts_with = "all_failed")]
+    tasks: Vec<String>,
+    /// All tasks that wait for a decision
+    #[arg(long)]
+    all_failed: bool,
 }
 
 /// Stop a run; the steps under `finally` still run
@@ -65,19 +97,19 @@ pub(crate) struct CancelArgs {
 impl CancelArgs {
     pub(crate) async fn run(self, globals: &Globals, screen: &Screen) -> Result<Code, Failure> {
         let why = self.why.unwrap_or_default();
-        self.to.say(globals, screen, |_| Ok(Word::Cancel { why }), false).await
+        self.to.say(globals, screen, Word::Cancel { why }).await
     }
 }
 
-/// Try a parked task again
+/// Try parked tasks again
 ///
-/// While the run is being undone: try again to take the task back.
+/// While the run is being undone: try again to take the tasks back.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RetryArgs {
     #[command(flatten)]
     to: To,
-    /// The task
-    task: String,
+    #[command(flatten)]
+    which: Which,
     /// The reason, for the journal
     #[arg(long, value_name = "TEXT")]
     why: Option<String>,
@@ -85,20 +117,20 @@ pub(crate) struct RetryArgs {
 
 impl RetryArgs {
     pub(crate) async fn run(self, globals: &Globals, screen: &Screen) -> Result<Code, Failure> {
-        let (name, why) = (self.task, self.why.unwrap_or_default());
-        self.to.say(globals, screen, |run| Ok(Word::Retry { task: task(run, &name)?, why }), true).await
+        let why = self.why.unwrap_or_default();
+        self.to.say_of(globals, screen, &self.which, |task| Word::Retry { task, why: why.clone() }).await
     }
 }
 
-/// Go on as if a parked task were not there
+/// Go on as if parked tasks were not there
 ///
-/// While the run is being undone: leave the task as it is.
+/// While the run is being undone: leave the tasks as they are.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SkipArgs {
     #[command(flatten)]
     to: To,
-    /// The task
-    task: String,
+    #[command(flatten)]
+    which: Which,
     /// The reason, for the journal
     #[arg(long, value_name = "TEXT", value_parser = reason)]
     why: String,
@@ -106,24 +138,24 @@ pub(crate) struct SkipArgs {
 
 impl SkipArgs {
     pub(crate) async fn run(self, globals: &Globals, screen: &Screen) -> Result<Code, Failure> {
-        let (name, why) = (self.task, self.why);
-        self.to.say(globals, screen, |run| Ok(Word::Skip { task: task(run, &name)?, why }), true).await
+        let why = self.why;
+        self.to.say_of(globals, screen, &self.which, |task| Word::Skip { task, why: why.clone() }).await
     }
 }
 
-/// Say that a parked task was done by hand; its `verify` must pass
+/// Say that parked tasks were done by hand; their `verify` must pass
 ///
-/// While the run is being undone: say that the task was taken back by hand.
+/// While the run is being undone: say that the tasks were taken back by hand.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ResolveArgs {
     #[command(flatten)]
     to: To,
-    /// The task
-    task: String,
+    #[command(flatten)]
+    which: Which,
     /// The reason, for the journal
     #[arg(long, value_name = "TEXT", value_parser = reason)]
     why: String,
-    /// An output that the task would have had; may be given several times
+    /// An output that the tasks would have had; may be given several times
     #[arg(long, value_name = "KEY=VALUE")]
     output: Vec<String>,
 }
@@ -137,33 +169,14 @@ impl ResolveArgs {
             };
             outputs.insert(key.to_owned(), Value::from(value));
         }
-        let (name, why) = (self.task, self.why);
-        let word = |run: Option<&Run>| Ok(Word::Resolve { task: task(run, &name)?, outputs, why });
-        self.to.say(globals, screen, word, true).await
-    }
-}
-
-/// Take back what a run did, in reverse order
-///
-/// Also what may have happened. Steps without `undo` are passed over.
-#[derive(Debug, clap::Args)]
-pub(crate) struct UndoArgs {
-    #[command(flatten)]
-    to: To,
-    /// The reason, for the journal
-    #[arg(long, value_name = "TEXT", value_parser = reason)]
-    why: String,
-}
-
-impl UndoArgs {
-    pub(crate) async fn run(self, globals: &Globals, screen: &Screen) -> Result<Code, Failure> {
         let why = self.why;
-        self.to.say(globals, screen, |_| Ok(Word::Undo { why }), false).await
+        let word = |task| Word::Resolve { task, outputs: outputs.clone(), why: why.clone() };
+        self.to.say_of(globals, screen, &self.which, word).await
     }
 }
 
 /// A reason that says something.
-fn reason(text: &str) -> Result<String, String> {
+pub(super) fn reason(text: &str) -> Result<String, String> {
     let text = text.trim();
     if text.is_empty() { Err("say why: it goes into the journal".to_owned()) } else { Ok(text.to_owned()) }
 }

@@ -12,6 +12,7 @@ use super::ls::{state, summary_json};
 use crate::advice;
 use crate::cli::Globals;
 use crate::exit::{Code, Failure};
+use crate::moment;
 use crate::screen::{BOLD, CYAN, DIM, GREEN, Out, RED, Screen, YELLOW};
 use crate::store::Store;
 use crate::tell::Teller;
@@ -27,6 +28,9 @@ pub(crate) struct Args {
     /// The journal instead: every fact, in order
     #[arg(long)]
     events: bool,
+    /// The run as it was after the event with this number, or at this time: 10m (ago), 10:02, 2026-11-21T10:02:11Z
+    #[arg(long, value_name = "MOMENT", conflicts_with = "events")]
+    at: Option<String>,
 }
 
 /// How many events are read at a time.
@@ -41,15 +45,27 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
     if args.events {
         return events(&store, &summary, screen).await;
     }
-    let run = piton_runner::load(store.journal.as_ref(), summary.id).await?;
+    let run = moment::load(&store, summary.id, args.at.as_deref()).await?;
+    let past = args.at.is_some();
+    let summary = if past { as_it_was(summary, &run) } else { summary };
     let mut out = screen.out();
     if screen.json {
-        out.json(&as_json(&run, &summary, &store))?;
+        out.json(&as_json(&run, &summary, &store, past))?;
     } else {
-        text(&run, &summary, &store, &mut out)?;
+        text(&run, &summary, &store, past, &mut out)?;
     }
     out.flush()?;
     Ok(Code::Succeeded)
+}
+
+/// What a list would have said of the run then.
+fn as_it_was(summary: RunSummary, run: &Run) -> RunSummary {
+    let status = match run.outcome() {
+        Some(outcome) => RunStatus::Ended(outcome),
+        None if run.is_parked() => RunStatus::Parked,
+        None => RunStatus::Running,
+    };
+    RunSummary { status, seq: run.seq(), changed: run.times().1, owner: None, ..summary }
 }
 
 async fn events(store: &Store, summary: &RunSummary, screen: &Screen) -> Result<Code, Failure> {
@@ -73,15 +89,18 @@ async fn events(store: &Store, summary: &RunSummary, screen: &Screen) -> Result<
     }
 }
 
-fn text(run: &Run, summary: &RunSummary, store: &Store, out: &mut Out) -> Result<(), Failure> {
+fn text(run: &Run, summary: &RunSummary, store: &Store, past: bool, out: &mut Out) -> Result<(), Failure> {
     let times = Times::here();
     let (created, changed) = run.times();
     let over = matches!(summary.status, RunStatus::Ended(_));
-    let end = if over { changed } else { SystemClock.now() };
+    let end = if over || past { changed } else { SystemClock.now() };
     out.line(format_args!("{}  {}", out.paint(BOLD, &summary.runbook), visible(summary.title.as_bytes())))?;
     out.line(format_args!("run      {}", run.id()))?;
     let phase = if summary.status == RunStatus::Running { run.phase().word() } else { state(summary) };
-    let adrift = if state(summary) == "adrift" { ", nobody drives it" } else { "" };
+    let adrift = if state(summary) == "adrift" && !past { ", nobody drives it" } else { "" };
+    if past {
+        out.line(format_args!("as of    event {}, {}", run.seq(), times.date(changed)))?;
+    }
     out.line(format_args!("state    {phase}{adrift}, {}", took(end.since(created))))?;
     out.line(format_args!("asked    {} by {}", times.date(created), visible(summary.by.as_bytes())))?;
     if let Some(owner) = &summary.owner {
@@ -104,7 +123,7 @@ fn text(run: &Run, summary: &RunSummary, store: &Store, out: &mut Out) -> Result
             TaskState::Waiting | TaskState::Skipped(_) => DIM,
         };
         let state = out.paint(style, format_args!("{:9}", task.state.word()));
-        let span = span(task).map(took).unwrap_or_default();
+        let span = span(task, end).map(took).unwrap_or_default();
         let tries = if task.attempts > 0 { task.attempts.to_string() } else { String::new() };
         let detail = detail(task, &times);
         let name = id.to_string();
@@ -113,7 +132,8 @@ fn text(run: &Run, summary: &RunSummary, store: &Store, out: &mut Out) -> Result
             out.line(format_args!("  {} {}={}", out.paint(DIM, "|"), visible(key.as_bytes()), shown_value(value)))?;
         }
     }
-    let advice = advice::lines(run, store, out.color);
+    // What could be said then may be refused now.
+    let advice = if past { Vec::new() } else { advice::lines(run, store, out.color) };
     if !advice.is_empty() {
         out.line("")?;
         for line in advice {
@@ -131,10 +151,10 @@ fn shown_value(value: &Value) -> String {
 }
 
 /// How long a task took, or has taken so far.
-fn span(task: &Task) -> Option<std::time::Duration> {
+fn span(task: &Task, now: Timestamp) -> Option<std::time::Duration> {
     let end = match (&task.state, task.ended) {
         (_, Some(ended)) => ended,
-        (TaskState::Active(_) | TaskState::Pausing(_), None) => SystemClock.now(),
+        (TaskState::Active(_) | TaskState::Pausing(_), None) => now,
         (
             TaskState::Waiting
             | TaskState::Parked(_)
@@ -173,10 +193,11 @@ fn detail(task: &Task, times: &Times) -> String {
         TaskState::Skipped(why) => Some(why.to_string()),
         TaskState::Failed(cause) => Some(cause.to_string()),
     };
-    own.into_iter().chain(undo).collect::<Vec<_>>().join("; ")
+    let taken = task.taken.map(|run| format!("taken over from {run}"));
+    own.into_iter().chain(taken).chain(undo).collect::<Vec<_>>().join("; ")
 }
 
-fn as_json(run: &Run, summary: &RunSummary, store: &Store) -> Value {
+fn as_json(run: &Run, summary: &RunSummary, store: &Store, past: bool) -> Value {
     let time = |at: Option<Timestamp>| at.map(iso);
     let times = Times::here();
     let tasks: Vec<Value> = run
@@ -192,6 +213,7 @@ fn as_json(run: &Run, summary: &RunSummary, store: &Store) -> Value {
                 "ended": time(task.ended),
                 "outputs": task.outputs.as_ref(),
                 "printed": task.printed,
+                "taken_over_from": task.taken,
             })
         })
         .collect();
@@ -199,6 +221,9 @@ fn as_json(run: &Run, summary: &RunSummary, store: &Store) -> Value {
     value["phase"] = Value::from(run.phase().word());
     value["params"] = json!(run.plan().params);
     value["tasks"] = Value::from(tasks);
+    if past && summary.status == RunStatus::Running {
+        value["state"] = Value::from(run.phase().word());
+    }
     value["parked"] = Value::from(advice::as_json(run, store));
     value
 }

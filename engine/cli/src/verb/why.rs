@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::advice;
 use crate::cli::Globals;
 use crate::exit::{Code, Failure};
+use crate::moment;
 use crate::screen::{BOLD, DIM, Screen};
 use crate::select;
 use crate::store::Store;
@@ -26,6 +27,9 @@ pub(crate) struct Args {
     run: String,
     /// The task, or a step with one task
     task: String,
+    /// As it was after the event with this number, or at this time: 10m (ago), 10:02, 2026-11-21T10:02:11Z
+    #[arg(long, value_name = "MOMENT")]
+    at: Option<String>,
 }
 
 /// How many events are read at a time.
@@ -40,7 +44,7 @@ const NAMED: usize = 6;
 pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Result<Code, Failure> {
     let store = Store::here(globals)?;
     let summary = store.find(&args.run).await?;
-    let run = piton_runner::load(store.journal.as_ref(), summary.id).await?;
+    let run = moment::load(&store, summary.id, args.at.as_deref()).await?;
     let task = select::task(&run, &args.task)?;
     let chain = chain(&run, task);
     let events = events(&store, &run, &chain).await?;
@@ -79,7 +83,7 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
             out.line(format_args!("  {}", out.paint(DIM, visible(note.as_bytes()))))?;
         }
     }
-    if matches!(run.task(task).state, TaskState::Parked(_)) || matches!(run.task(task).undo, Undo::Parked(..)) {
+    if args.at.is_none() && run.parked().any(|parked| parked == task) {
         out.line("")?;
         for line in advice::choice_lines(&run, task, &store, out.color) {
             out.line(line)?;
@@ -111,7 +115,7 @@ fn chain(run: &Run, task: TaskIndex) -> Vec<Link> {
 
 fn link(run: &Run, task: TaskIndex) -> (Link, Option<TaskIndex>) {
     let state = &run.task(task).state;
-    let before = run.graph().before(run.plan(), task);
+    let before = run.graph().before(task);
     let mut notes = Vec::new();
     let mut cause = None;
     let because = match state {
@@ -123,10 +127,13 @@ fn link(run: &Run, task: TaskIndex) -> (Link, Option<TaskIndex>) {
         TaskState::Active(_) => "is running".to_owned(),
         TaskState::Pausing(_) => "failed and will be tried again".to_owned(),
         TaskState::Parked(why) => format!("waits for a decision: {why}"),
-        TaskState::Succeeded(how) => format!("succeeded: it {how}"),
+        TaskState::Succeeded(how) => match run.task(task).taken {
+            Some(from) => format!("was done by run {from} (it {how}), and this run took its result over"),
+            None => format!("succeeded: it {how}"),
+        },
         TaskState::Failed(why) => format!("failed: {why}"),
         TaskState::Skipped(why) => {
-            if let SkipCause::NeedFailed(needed) = why {
+            if let SkipCause::NeedFailed(needed) | SkipCause::TooManyFailed(needed) = why {
                 cause = run.graph().find(needed);
             }
             match (why, &run.step_of(task).when) {
@@ -139,6 +146,7 @@ fn link(run: &Run, task: TaskIndex) -> (Link, Option<TaskIndex>) {
         }
     };
     let began = match state {
+        _taken if run.task(task).taken.is_some() => false,
         TaskState::Waiting | TaskState::Skipped(_) => false,
         TaskState::Active(_)
         | TaskState::Pausing(_)
@@ -199,6 +207,11 @@ fn waiting(run: &Run, task: TaskIndex, before: &[TaskIndex]) -> (String, Option<
                     Some(parked),
                 );
             }
+            if let Some(step) = run.kept_by(task) {
+                let planned = &run.plan().steps[step].step;
+                let most = planned.max_parallel.unwrap_or_default();
+                return (format!("waits for its turn: {} may have {most} under way at once", planned.id), None);
+            }
             format!("waits for its turn: {} tasks may run at once", run.plan().max_parallel)
         }
         Phase::Ended(outcome) => format!("never began: the run {outcome}"),
@@ -214,7 +227,7 @@ async fn events(store: &Store, run: &Run, chain: &[Link]) -> Result<BTreeMap<Tas
     loop {
         let page = store.journal.read(run.id(), next, PAGE).await?;
         let full = page.len() == PAGE;
-        for recorded in page {
+        for recorded in page.into_iter().take_while(|recorded| recorded.seq <= run.seq()) {
             next = recorded.seq + 1;
             let said = if let Event::WordTaken { word, .. } = &recorded.event { said_about(word) } else { None };
             let about = said.or_else(|| task_of(&recorded.event));
@@ -222,7 +235,7 @@ async fn events(store: &Store, run: &Run, chain: &[Link]) -> Result<BTreeMap<Tas
                 found.entry(task).or_default().push(recorded);
             }
         }
-        if !full {
+        if !full || next > run.seq() {
             return Ok(found);
         }
     }

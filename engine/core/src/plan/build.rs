@@ -50,7 +50,8 @@ impl Plan {
         }
         let Builder { mut steps, mut faults, .. } = builder;
         if steps.len() > MAX_STEPS {
-            let message = format!("with the runbooks that it calls it has {} steps, more than {MAX_STEPS}", steps.len());
+            let message =
+                format!("with the runbooks that it calls it has {} steps, more than {MAX_STEPS}", steps.len());
             faults.push(Fault::bare(FaultCode::TooLarge, message));
         }
         if !faults.is_empty() {
@@ -251,11 +252,8 @@ impl<'a> Builder<'a> {
         }));
         self.host_params(&runbook.params, &mut params, |name| place(name.as_str()));
         let inner = param_scope(&params);
-        self.steps[index].called = Some(Called {
-            declared: runbook.params.clone(),
-            params,
-            outputs: runbook.outputs.clone(),
-        });
+        self.steps[index].called =
+            Some(Called { declared: runbook.params.clone(), params, outputs: runbook.outputs.clone() });
         let inside = |source| Document {
             source,
             prefix: Some(document.id(&step.id)),
@@ -267,7 +265,8 @@ impl<'a> Builder<'a> {
         let in_loop = std::iter::successors(Some(index), |&at: &usize| self.steps[at].parent)
             .any(|at| self.steps[at].step.for_each.is_some());
         if !runbook.finally.is_empty() && (finally || in_loop) {
-            let message = format!("`{}` has `finally` steps, so it cannot be called from `finally` or `for_each`", call.runbook);
+            let message =
+                format!("`{}` has `finally` steps, so it cannot be called from `finally` or `for_each`", call.runbook);
             let fault = Fault::at(FaultCode::Conflict, document.source, call.span, message);
             self.faults.push(fault.hint("make its `finally` steps a runbook of their own, and call that at the end"));
         } else if !runbook.finally.is_empty() {
@@ -442,7 +441,8 @@ fn connect(steps: &mut [PlannedStep]) {
                 ends[need] = Some(inside.ends(need));
             }
             for &step in ends[need].iter().flatten() {
-                let per_item = inside.family[index].is_some() && inside.family[index] == inside.family[step] && !expands;
+                let per_item =
+                    inside.family[index].is_some() && inside.family[index] == inside.family[step] && !expands;
                 let per_host = !barrier
                     && !expands
                     && !hosts[index].is_empty()

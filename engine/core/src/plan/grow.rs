@@ -53,9 +53,9 @@ impl TaskGraph {
     pub(crate) fn growth(plan: &Plan, family: usize, items: usize) -> Result<usize, String> {
         let each: usize = plan.acting(family).iter().map(|&step| plan.steps[step].width()).sum();
         match items.saturating_mul(each) {
-            tasks if tasks > MAX_GROWN => {
-                Err(format!("its {items} items would become {tasks} tasks, and {MAX_GROWN} at most are made of one step"))
-            }
+            tasks if tasks > MAX_GROWN => Err(format!(
+                "its {items} items would become {tasks} tasks, and {MAX_GROWN} at most are made of one step"
+            )),
             tasks => Ok(tasks),
         }
     }
@@ -90,7 +90,8 @@ impl TaskGraph {
 
     fn add_hosts(&mut self, plan: &Plan, step: usize, item: Option<(u32, &Item)>) {
         let hosts = plan.steps[step].hosts.iter().map(Some);
-        let hosts: Vec<Option<&HostName>> = if plan.steps[step].hosts.is_empty() { vec![None] } else { hosts.collect() };
+        let hosts: Vec<Option<&HostName>> =
+            if plan.steps[step].hosts.is_empty() { vec![None] } else { hosts.collect() };
         let mut added = Vec::with_capacity(hosts.len());
         for host in hosts.into_iter().enumerate() {
             added.push(self.add(plan, step, Some(host), item));
@@ -111,7 +112,8 @@ impl TaskGraph {
         let task = self.len();
         let (id, name) = (plan.steps[step].step.id.clone(), item.map(|i| i.1.name.clone()));
         let id = TaskId { step: id, host: host.and_then(|h| h.1).cloned(), item: name };
-        let units = host.map(|(place, _)| self.units_of(plan, task, step, place, item.map(|i| i.0))).unwrap_or_default();
+        let units =
+            host.map(|(place, _)| self.units_of(plan, task, step, place, item.map(|i| i.0))).unwrap_or_default();
         let top = number(plan.family(step).unwrap_or(step));
         self.index.insert(id.clone(), task);
         self.counts[usize::from(plan.steps[step].finally)] += 1;
@@ -120,14 +122,7 @@ impl TaskGraph {
         task
     }
 
-    fn units_of(
-        &mut self,
-        plan: &Plan,
-        task: TaskIndex,
-        step: usize,
-        place: usize,
-        item: Option<u32>,
-    ) -> Arc<[Unit]> {
+    fn units_of(&mut self, plan: &Plan, task: TaskIndex, step: usize, place: usize, item: Option<u32>) -> Arc<[Unit]> {
         let mut units: Vec<Unit> = Vec::new();
         for at in plan.around(step).filter(|&at| plan.steps[at].step.counts()) {
             units.push((number(at), unit_in(plan, at, task, step, place, item)));

@@ -1,13 +1,16 @@
 //! The plan: runbook, parameters and inventory made into an immutable graph of tasks.
 
 mod build;
+mod diff;
 mod graph;
 mod grow;
 mod items;
+mod order;
 mod shape;
 
 pub use build::Surroundings;
 pub(crate) use build::param_scope;
+pub use diff::{FieldChange, PlanDiff, StepChange};
 pub(crate) use graph::{GATE, Unit};
 pub use graph::{TaskGraph, TaskIndex};
 pub use items::{Item, MAX_GROWN, MAX_ITEMS, batch_sizes, read_items};
@@ -17,9 +20,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::expr::Template;
 use crate::ids::{HostName, ParamName, RunbookName};
 use crate::inventory::Host;
-use crate::expr::Template;
 use crate::runbook::{OnFailure, Param, Step};
 use crate::value::Value;
 

@@ -57,6 +57,8 @@ impl Run {
                 Ok(())
             }
             Event::EngineTook { .. } => Ok(()),
+            Event::TakenOver { from, tasks, .. } => self.taken_over(*from, tasks),
+            Event::PlanReplaced { plan, text, .. } => self.plan_replaced(*plan, text),
             Event::WordTaken { id, .. } => {
                 if self.last_word >= Some(*id) {
                     return Err(format!("word {} was taken before", id.0));

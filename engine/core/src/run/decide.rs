@@ -105,6 +105,7 @@ impl Draft {
                     self.fail(task, cause);
                 }
             }
+            Input::Replanned { by, why, text } => self.replanned(by, why, text),
             Input::TimerFired(timer) => self.fired(timer),
             Input::Said { id, by, word } => self.said(*id, by, word),
         }

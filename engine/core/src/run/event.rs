@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::ids::{JobId, ParamName, RunbookName, TaskId};
+use crate::ids::{JobId, ParamName, RunId, RunbookName, TaskId};
 use crate::plan::Item;
 use crate::time::Timestamp;
 use crate::value::{Map, Value};
 
 use super::cause::{FailureCause, LossCause, Outcome, ParkCause, SkipCause, SuccessCause};
 use super::input::{Word, WordId};
+use super::taken::TakenTask;
 
 /// An entry of the journal: what, when, and its place in the run, counted from 1 without gaps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,6 +37,30 @@ pub enum Event {
         runbook: RunbookName,
         /// The digest of the plan, which is stored beside the journal.
         plan: Digest,
+    },
+    /// The run begins where another one, which is over, came to: these results of it stand.
+    TakenOver {
+        /// The run that they are from.
+        from: RunId,
+        /// The digest of its plan when they came about.
+        plan: Digest,
+        /// The number of its last event then.
+        seq: u64,
+        /// The last link of its journal's chain then: the results are those, and no others.
+        head: Digest,
+        /// What stands.
+        tasks: Vec<TakenTask>,
+    },
+    /// The run goes on with a corrected plan; what happened before happened under the one before.
+    PlanReplaced {
+        /// Who wanted it.
+        by: String,
+        /// The reason given.
+        why: String,
+        /// The digest of `text`.
+        plan: Digest,
+        /// The plan as [`crate::plan::Plan::to_json`] gives it: both plans are kept, and the chain covers both.
+        text: String,
     },
     /// An engine has taken the run over and drives it from here on.
     EngineTook {

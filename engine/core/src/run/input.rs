@@ -79,6 +79,15 @@ pub enum Input {
     },
     /// A point in time that [`super::Run::wanted`] asked for has come.
     TimerFired(TimerId),
+    /// The run is to go on with a corrected plan.
+    Replanned {
+        /// Who wants it.
+        by: String,
+        /// The reason given.
+        why: String,
+        /// The plan as [`crate::plan::Plan::to_json`] gives it.
+        text: String,
+    },
     /// Somebody said something.
     Said {
         /// Its number in the inbox.

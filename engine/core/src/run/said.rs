@@ -41,7 +41,7 @@ impl Draft {
             }
             Word::Cancel { .. } if self.run.abandoned => Err("the run is being cancelled already".to_owned()),
             Word::Cancel { .. } => Ok(vec![Event::CancelStarted]),
-            Word::Undo { .. } => self.undo(),
+            Word::Undo { .. } => self.run.may_undo().map(|()| vec![Event::UndoStarted { because: None }]),
             Word::Retry { task, .. } => match self.parked(task)? {
                 (_, Undo::Parked(number, _)) => {
                     Ok(vec![Event::UndoAttemptStarted { task: task.clone(), attempt: number + 1 }])
@@ -57,6 +57,9 @@ impl Draft {
                 }
             },
             Word::Resolve { task, outputs, .. } => match self.parked(task)? {
+                (index, Undo::Not) if self.run.graph.is_source(index) || self.run.step_of(index).call().is_some() => {
+                    Err(format!("{task} has nothing to do by hand: put right what it reads and `retry`, or `skip` it"))
+                }
                 (_, Undo::Parked(..)) => Ok(vec![Event::TaskUndone { task: task.clone() }]),
                 (_, Undo::Not | Undo::Active { .. } | Undo::Over(_) | Undo::Done | Undo::Left) => {
                     Ok(vec![Event::ResolveStarted { task: task.clone(), outputs: outputs.clone() }])
@@ -65,22 +68,13 @@ impl Draft {
         }
     }
 
-    fn undo(&self) -> Result<Vec<Event>, String> {
-        match self.run.phase {
-            Phase::Undoing => Err("the run is being undone already".to_owned()),
-            Phase::Finally => Err("the run is in its `finally` steps; there is nothing left to undo".to_owned()),
-            Phase::New | Phase::Main if self.run.cancelled => Err("the run is being cancelled".to_owned()),
-            Phase::New | Phase::Main => Ok(vec![Event::UndoStarted { because: None }]),
-            Phase::Ended(outcome) => Err(format!("the run is over: it {outcome}")),
-        }
-    }
-
     fn parked(&self, task: &TaskId) -> Result<(TaskIndex, Undo), String> {
         let Some(index) = self.run.graph.find(task) else {
             return Err(match self.run.graph.of_step(&task.step) {
                 none if none.is_empty() => format!("the run has no task {task}"),
                 some => {
-                    let names: Vec<String> = some.into_iter().map(|t| self.run.graph.id(t).to_string()).take(8).collect();
+                    let names: Vec<String> =
+                        some.into_iter().map(|t| self.run.graph.id(t).to_string()).take(8).collect();
                     format!("the run has no task {task}; step {} has {}", task.step, names.join(", "))
                 }
             });
@@ -89,8 +83,26 @@ impl Draft {
             return Err("the run is being cancelled".to_owned());
         }
         if !self.run.parked.contains(&index) {
-            return Err(format!("{task} does not wait for a decision: it is {}", self.run.task(index).state));
+            let state = &self.run.task(index).state;
+            return Err(format!("{task} does not wait for a decision: it is {state}; {}", self.instead(state)));
         }
         Ok((index, self.run.task(index).undo.clone()))
+    }
+
+    /// What a person can do about a task that waits for no decision.
+    fn instead(&self, state: &TaskState) -> &'static str {
+        match (state, self.run.phase) {
+            (_, Phase::Undoing) => "the run is being undone, `cancel` stops that",
+            (TaskState::Waiting, _) => "its turn has not come, `why` tells what it waits for",
+            (TaskState::Active(_) | TaskState::Pausing(_), _) => {
+                "`cancel` stops the run, `undo` also takes back what was done"
+            }
+            (TaskState::Succeeded(_), _) => {
+                "`undo` takes back what was done; when the run is over, `rerun --from` does it again"
+            }
+            (TaskState::Parked(_) | TaskState::Skipped(_) | TaskState::Failed(_), _) => {
+                "when the run is over, `rerun` does it again in a new run"
+            }
+        }
     }
 }

@@ -14,8 +14,8 @@ use crate::value::Value;
 use super::cause::Outcome;
 use super::effect::{Change, Effect};
 use super::input::WordId;
-use super::order::Turns;
 use super::task::{At, Probing, Task, TaskState, Undo};
+use super::turns::Turns;
 
 /// A run's state.
 ///
@@ -59,7 +59,8 @@ pub struct Run {
     pub(super) undone: bool,
     /// The failed task that asks for undo, until undo starts.
     pub(super) undo_asked: Option<TaskIndex>,
-    pub(super) no_return: bool,
+    /// How many tasks behind which nothing is undone automatically have begun.
+    pub(super) no_return: u32,
     /// The last word that was taken up; words are taken in order.
     pub(super) last_word: Option<WordId>,
     pub(super) wanted: OrdSet<Effect>,
@@ -111,7 +112,7 @@ impl Run {
             abandoned: false,
             undone: false,
             undo_asked: None,
-            no_return: false,
+            no_return: 0,
             last_word: None,
             wanted: OrdSet::new(),
             changes: Vec::new(),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::ids::RunId;
 use crate::time::Timestamp;
 use crate::value::{Map, Value};
 
@@ -35,6 +36,8 @@ pub struct Task {
     pub ended: Option<Timestamp>,
     /// How far taking it back has come.
     pub undo: Undo,
+    /// The run whose result stands for it: this one did nothing about it.
+    pub taken: Option<RunId>,
 }
 
 /// Where a task stands.

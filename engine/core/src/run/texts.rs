@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::expr::{Expr, Scope, Template};
-use crate::ids::{JobId, Part};
+use crate::ids::{JobId, ParamName, Part};
 use crate::plan::TaskIndex;
 use crate::runbook::{Action, PutSource, Script};
 use crate::value::to_text;
@@ -83,7 +83,7 @@ impl Run {
             ) => None,
         };
         let Script { text, shell } = script.ok_or_else(|| format!("step {} has no script for {job}", step.id))?;
-        Ok(JobText { shell, script: text, env: self.env(task)?, become_user: step.become_user.clone() })
+        Ok(JobText { shell, script: text, env: self.env(task, job.part)?, become_user: step.become_user.clone() })
     }
 
     /// What the attempt's transfer is to move, or why that cannot be told.
@@ -112,9 +112,7 @@ impl Run {
             | Action::WaitFor(_)
             | Action::WaitUntil(_)
             | Action::Block
-            | Action::Call(_) => {
-                Err(format!("step {} moves no files", step.id))
-            }
+            | Action::Call(_) => Err(format!("step {} moves no files", step.id)),
         }
     }
 
@@ -130,7 +128,7 @@ impl Run {
             | Action::Block
             | Action::Call(_) => Ok(()),
         }?;
-        self.env(task).map(drop)
+        self.env(task, Part::Main).map(drop)
     }
 
     /// What `when` says, of the step and of the blocks that it stands in, from the outside in.
@@ -191,11 +189,17 @@ impl Run {
         if path.starts_with('/') { Ok(path) } else { Err(format!("`{field}`: `{path}` is not an absolute path")) }
     }
 
-    /// The environment: the parameters, the item, and what the step adds; what is named twice is the latter's.
-    fn env(&self, task: TaskIndex) -> Result<Vec<(String, String)>, String> {
+    /// The item, the parameters, then what the step itself put out (where it is taken back), then what `env` names: the
+    /// later one of the same name counts.
+    fn env(&self, task: TaskIndex, part: Part) -> Result<Vec<(String, String)>, String> {
         let mut env: BTreeMap<String, String> = self.item_env(task);
         let params = self.params_of(task).iter().filter(|(_, value)| !value.is_null());
         env.extend(params.map(|(name, value)| (name.as_str().to_owned(), to_text(value))));
+        if part == Part::Undo {
+            // A JSON object may have keys that are no names, and texts that no environment can hold.
+            let named = self.task(task).outputs.iter().filter(|(name, _)| ParamName::new(name).is_ok());
+            env.extend(named.map(|(n, v)| (n.clone(), to_text(v))).filter(|(_, text)| !text.contains('\0')));
+        }
         for (name, template) in &self.step_of(task).env {
             let value = self.render(task, &format!("env.{name}"), template)?;
             env.insert(name.as_str().to_owned(), value);

@@ -88,9 +88,8 @@ fn check_arguments(call: &Call, called: &Runbook, source: &Source, faults: &mut 
     let missing: Vec<String> = called.params.iter().filter(missing).map(|p| format!("`{}`", p.name)).collect();
     if !missing.is_empty() {
         let message = format!("`{}` needs a value for {}", called.name, missing.join(", "));
-        faults.push(
-            Fault::at(FaultCode::BadParam, source, call.span, message).hint("give it under `with:` of the call"),
-        );
+        faults
+            .push(Fault::at(FaultCode::BadParam, source, call.span, message).hint("give it under `with:` of the call"));
     }
 }
 

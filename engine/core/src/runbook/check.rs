@@ -136,9 +136,13 @@ impl Graph<'_, '_> {
         let around = |at| std::iter::successors(Some(at), |&at| self.parent(at));
         let pair = around(at).find_map(|a| around(need).find(|&n| self.parent(n) == self.parent(a)).map(|n| (a, n)));
         match pair {
-            Some((a, n)) if a == n => fault.hint("a step cannot need the block that it stands in, nor what is around it"),
+            Some((a, n)) if a == n => {
+                fault.hint("a step cannot need the block that it stands in, nor what is around it")
+            }
             Some((a, n)) if a == at => fault.hint(format!("it needs the whole block: `needs: [{}]`", name(n))),
-            Some((a, n)) => fault.hint(format!("say it of the block that this step stands in: `{}` needs `{}`", name(a), name(n))),
+            Some((a, n)) => {
+                fault.hint(format!("say it of the block that this step stands in: `{}` needs `{}`", name(a), name(n)))
+            }
             None => fault,
         }
     }
@@ -258,7 +262,9 @@ fn check_given(graph: &Graph<'_, '_>, draft: &Draft<'_>, reader: &mut Reader<'_>
         check_params(used, &draft.names, reader);
         for id in used.what.steps() {
             let message = match graph.index.get(id.as_str()) {
-                Some(&at) if graph.is_finally(at) => format!("`{id}` stands under `finally`, which comes after the outputs"),
+                Some(&at) if graph.is_finally(at) => {
+                    format!("`{id}` stands under `finally`, which comes after the outputs")
+                }
                 Some(_) => continue,
                 None => format!("there is no step `{id}`"),
             };

@@ -16,8 +16,8 @@ use crate::fault::Span;
 use crate::ids::{EnvName, ParamName, RunbookName, StepId};
 use crate::value::Value;
 
-pub use syntax::{MAX_STEPS, parse};
 pub use calls::{Library, check_calls};
+pub use syntax::{MAX_STEPS, parse};
 pub use values::{check_value, read_argument, read_params, read_value};
 
 /// A checked runbook. It has no faults of its own; what depends on parameters and inventory comes with the plan.

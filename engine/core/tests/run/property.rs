@@ -7,7 +7,7 @@ use piton_testkit::plans::{any_runbook, plan};
 use proptest::prelude::*;
 
 #[derive(Debug, Clone)]
-enum Happening {
+pub(super) enum Happening {
     Exit(u8),
     Began,
     Lost,
@@ -17,7 +17,7 @@ enum Happening {
     Say(u8),
 }
 
-fn any_happening() -> impl Strategy<Value = (Happening, prop::sample::Index)> {
+pub(super) fn any_happening() -> impl Strategy<Value = (Happening, prop::sample::Index)> {
     let what = prop_oneof![
         12 => Just(Happening::Exit(0)),
         4 => (1..4u8).prop_map(Happening::Exit),
@@ -35,7 +35,7 @@ fn pick<'a, T>(from: &'a [T], which: &prop::sample::Index) -> Option<&'a T> {
     if from.is_empty() { None } else { Some(which.get(from)) }
 }
 
-fn happen(m: &mut Machine, what: &Happening, which: &prop::sample::Index) {
+pub(super) fn happen(m: &mut Machine, what: &Happening, which: &prop::sample::Index) {
     let jobs: Vec<(TaskId, bool)> = m
         .run
         .wanted()
@@ -76,7 +76,7 @@ fn happen(m: &mut Machine, what: &Happening, which: &prop::sample::Index) {
 }
 
 /// Lets everything that is still open come to its end, with a person who skips what is parked.
-fn finish(m: &mut Machine) {
+pub(super) fn finish(m: &mut Machine) {
     for _ in 0..2_000 {
         if m.run.outcome().is_some() {
             return;

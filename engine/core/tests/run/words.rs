@@ -107,7 +107,12 @@ fn what_cannot_be_followed_is_refused_with_a_reason() {
     let mut m = Machine::start(plan(TWO));
     let events = m.say(Word::Retry { task: task("a[local]"), why: String::new() });
     assert_eq!(short(&events), ["word_taken"]);
-    assert_eq!(refusal(&events), Some("a[local] does not wait for a decision: it is running"));
+    assert_eq!(
+        refusal(&events),
+        Some(
+            "a[local] does not wait for a decision: it is running; `cancel` stops the run, `undo` also takes back what was done"
+        )
+    );
     let events = m.say(Word::Skip { task: task("a"), why: String::new() });
     assert_eq!(refusal(&events), Some("the run has no task a; step a has a[local]"));
     let mut m = parked();

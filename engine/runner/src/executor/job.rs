@@ -204,6 +204,7 @@ impl JobTask {
             | Input::Transferred { .. }
             | Input::TransferFailed { .. }
             | Input::TimerFired(_)
+            | Input::Replanned { .. }
             | Input::Said { .. } => Input::JobStopped { job, exit: None, printed: Printed::default() },
         }
     }

@@ -20,7 +20,6 @@ impl Run {
         let index = self.named(task)?;
         let step = self.step_of(index);
         let has_unless = step.unless.is_some();
-        let point = step.point_of_no_return;
         let first = if has_unless { At::Unless } else { action_at(step, at) };
         self.change(index, |t| {
             only(matches!(t.state, TaskState::Waiting | TaskState::Pausing(_)) && attempt == t.attempts + 1)?;
@@ -34,7 +33,6 @@ impl Run {
         self.unit_begins(index);
         if !has_unless {
             self.begins(index);
-            self.no_return |= point;
         }
         Ok(())
     }
@@ -77,15 +75,19 @@ impl Run {
 
     pub(super) fn attempt_failed(&mut self, task: &TaskId, attempt: u32, cause: &FailureCause) -> Result<(), String> {
         let index = self.named(task)?;
-        let never_began = matches!(cause, FailureCause::Unreachable(_) | FailureCause::Refused(_));
+        let never_began = matches!(cause, FailureCause::Unreachable(_) | FailureCause::Refused(_))
+            && self.task(index).began == Some(attempt);
         self.change_attempt(index, attempt, |t, a| {
             a.at = At::Over;
             a.deadline = None;
-            if never_began && t.began == Some(attempt) {
+            if never_began {
                 t.began = None;
             }
             Ok(())
         })?;
+        if never_began && self.step_of(index).point_of_no_return {
+            self.no_return = self.no_return.saturating_sub(1);
+        }
         Ok(())
     }
 
@@ -142,12 +144,13 @@ impl Run {
     }
 
     pub(super) fn begins(&mut self, index: TaskIndex) {
-        let attempts = self.task(index).attempts;
+        let point = self.step_of(index).point_of_no_return;
         if let Some(task) = self.tasks.get_mut(index as usize)
             && task.began.is_none()
         {
-            task.began = Some(attempts);
+            task.began = Some(task.attempts);
             self.begun.push_back(index);
+            self.no_return += u32::from(point);
         }
     }
 

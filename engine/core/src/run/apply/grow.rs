@@ -25,6 +25,12 @@ impl Run {
         }
         TaskGraph::growth(&self.plan, step, items.len())?;
         self.comes_about(task, at)?;
+        self.grow(step, items);
+        Ok(())
+    }
+
+    /// Adds the tasks of a step whose items became known.
+    pub(in crate::run) fn grow(&mut self, step: usize, items: &[Item]) {
         let (tasks, gates) = (self.graph.len(), self.graph.gates());
         let growth = Arc::make_mut(&mut self.graph).grow(&self.plan, step, items.to_vec());
         for (gate, more) in growth {
@@ -40,7 +46,6 @@ impl Run {
             self.unmet.push_back(self.graph.indegree(task));
             self.tasks.push_back(Task::default());
         }
-        Ok(())
     }
 
     pub(super) fn call_entered(

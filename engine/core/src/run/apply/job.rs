@@ -99,7 +99,6 @@ impl Run {
         let step = self.step_of(index);
         let verify = step.verify.is_some();
         let action = action_at(step, at);
-        let point = step.point_of_no_return;
         let mut begins = false;
         self.change(index, |t| {
             if let Undo::Active { number, .. } = t.undo {
@@ -133,7 +132,6 @@ impl Run {
         })?;
         if begins {
             self.begins(index);
-            self.no_return |= point;
         }
         Ok(())
     }

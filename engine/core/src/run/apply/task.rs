@@ -122,7 +122,7 @@ impl Run {
     }
 
     /// A task has come to its end: whoever waits for it alone may go on, or knows that it never will.
-    fn settled(&mut self, index: TaskIndex, blame: Option<TaskIndex>) {
+    pub(in crate::run) fn settled(&mut self, index: TaskIndex, blame: Option<TaskIndex>) {
         self.settled[usize::from(self.is_finally(index))] += 1;
         self.unit_settles(index);
         let graph = self.graph.clone();
@@ -142,7 +142,7 @@ impl Run {
                 count.set(at, unmet);
                 match (unmet, gate) {
                     (0, true) => open.push(after),
-                    (0, false) => self.set_ready(after, true),
+                    (0, false) if self.task(after).state == TaskState::Waiting => self.set_ready(after, true),
                     (_, _) => {}
                 }
             }

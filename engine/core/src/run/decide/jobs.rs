@@ -142,7 +142,7 @@ impl Draft {
             self.push(Event::RetryScheduled { task: self.name(task), at: self.now, repeat: true });
             return;
         }
-        let undo = self.run.policy(task) == OnFailure::Undo && !self.run.no_return;
+        let undo = self.run.policy(task) == OnFailure::Undo && !self.run.is_past_return(task);
         if undo || self.run.cancelled || self.run.phase == Phase::Undoing {
             self.push(Event::TaskFailed { task: self.name(task), cause });
         } else {
@@ -165,7 +165,7 @@ impl Draft {
                 self.push(Event::TaskParked { task: self.name(task), why: ParkCause::Failed(cause) });
             }
             OnFailure::Continue => self.push(Event::TaskFailed { task: self.name(task), cause }),
-            OnFailure::Undo if self.run.no_return => {
+            OnFailure::Undo if self.run.is_past_return(task) => {
                 self.push(Event::TaskParked { task: self.name(task), why: ParkCause::NoReturn(cause) });
             }
             OnFailure::Undo => self.push(Event::TaskFailed { task: self.name(task), cause }),

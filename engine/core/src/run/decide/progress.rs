@@ -202,8 +202,7 @@ impl Run {
     /// Whether there is something to take back, and a way to.
     pub fn can_undo(&self, index: TaskIndex) -> bool {
         let task = self.task(index);
-        let skipped = matches!(task.state, TaskState::Skipped(_));
-        task.began.is_some() && !skipped && task.undo == Undo::Not && self.step_of(index).undo.is_some()
+        task.began.is_some() && task.undo == Undo::Not && self.step_of(index).undo.is_some()
     }
 
     fn verdict(&self) -> Outcome {

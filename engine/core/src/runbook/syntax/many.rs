@@ -81,7 +81,10 @@ impl Drafter<'_, '_> {
             None => text.parse().ok().filter(|count| *count >= least && *count <= 1_000_000).map(Share::Count),
         };
         if share.is_none() {
-            let message = format!("`{what}` takes a number from {least} on, or a percentage such as 20%, not `{}`", shorten(text));
+            let message = format!(
+                "`{what}` takes a number from {least} on, or a percentage such as 20%, not `{}`",
+                shorten(text)
+            );
             self.reader.fault(FaultCode::BadValue, node.span, message);
         }
         share
@@ -167,7 +170,8 @@ impl Drafter<'_, '_> {
             self.reader.fault_with(FaultCode::Conflict, place, message, hint);
         }
         if let (Some(place), true) = (for_each, within.counted) {
-            let message = "a `for_each` cannot stand in a block that counts its hosts (`batch`, `max_failures`, `max_parallel`)";
+            let message =
+                "a `for_each` cannot stand in a block that counts its hosts (`batch`, `max_failures`, `max_parallel`)";
             self.reader.fault(FaultCode::Conflict, place, message);
         }
         let countable = match action {
@@ -196,9 +200,12 @@ impl Drafter<'_, '_> {
             Action::Call(_) => Some("a `call`"),
             Action::Assert(_) => Some("an `assert`"),
             Action::WaitFor(_) => Some("a `wait for`"),
-            Action::Run(_) | Action::Exec(_) | Action::Put(_) | Action::Get(_) | Action::WaitUntil(_) | Action::Block => {
-                hosts.then_some("a step with `hosts` of its own")
-            }
+            Action::Run(_)
+            | Action::Exec(_)
+            | Action::Put(_)
+            | Action::Get(_)
+            | Action::WaitUntil(_)
+            | Action::Block => hosts.then_some("a step with `hosts` of its own"),
         };
         if let (Some(what), true) = (alone, within.counted) {
             let place = given.place("hosts").unwrap_or(here);

@@ -18,15 +18,7 @@ const DEFAULT_SHELL: &str = "sh";
 const DEFAULT_EVERY: Duration = Duration::from_secs(2);
 
 /// Fields of steps that are designed, and not there yet. The first ones are actions.
-const LATER: [&str; 7] = [
-    "transfer",
-    "hook",
-    "approve",
-    "reboot",
-    "notify",
-    "locks",
-    "estimate",
-];
+const LATER: [&str; 7] = ["transfer", "hook", "approve", "reboot", "notify", "locks", "estimate"];
 const LATER_ACTIONS: usize = 5;
 
 /// Modifiers that somebody gave, with the places of their keys.
