@@ -40,6 +40,7 @@ fn the_help_as_a_whole() {
       logs         Show what a run's jobs printed
       why          Tell why a task ran, waits, was skipped, failed, or is unknown
       graph        Draw the steps of a runbook, or of a run with where they stand
+      report       Tell the whole story of a run to somebody who was not there
       resume       Drive a run that nobody drives, from where it is
       cancel       Stop a run; the steps under `finally` still run
       retry        Try parked tasks again

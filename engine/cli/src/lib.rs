@@ -16,6 +16,7 @@ mod moment;
 mod parts;
 mod planning;
 mod project;
+mod report;
 mod screen;
 mod select;
 mod store;

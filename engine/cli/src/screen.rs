@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
@@ -57,7 +58,7 @@ impl Screen {
 
     /// Opens stdout for data.
     pub(crate) fn out(&self) -> Out {
-        Out { to: BufWriter::with_capacity(64 * 1024, io::stdout()), color: self.color_out }
+        Out { to: Box::new(BufWriter::with_capacity(64 * 1024, io::stdout())), color: self.color_out }
     }
 
     /// A line for whoever looks on, unless they asked for quiet. A stderr that cannot be written to is no reason to stop.
@@ -78,14 +79,22 @@ impl Screen {
     }
 }
 
-/// Stdout, buffered.
+/// Stdout, buffered, or another place for data.
 pub(crate) struct Out {
-    to: BufWriter<io::Stdout>,
+    to: Box<dyn Write + Send>,
     /// Whether colours are wanted.
     pub color: bool,
 }
 
 impl Out {
+    /// What `write` writes, as text without colours instead of data on stdout.
+    pub(crate) fn caught(write: impl FnOnce(&mut Self) -> Result<(), Failure>) -> Result<String, Failure> {
+        let caught = Arc::new(Mutex::new(Vec::new()));
+        write(&mut Self { to: Box::new(Catcher(caught.clone())), color: false })?;
+        let bytes = caught.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
     /// Writes a line.
     pub(crate) fn line(&mut self, text: impl Display) -> Result<(), Failure> {
         writeln!(self.to, "{text}").map_err(gone)
@@ -110,6 +119,20 @@ impl Out {
     /// The text in a style, where colours are wanted.
     pub(crate) fn paint(&self, style: Style, text: impl Display) -> String {
         paint(self.color, style, text)
+    }
+}
+
+/// A place for data that somebody looks into afterwards.
+struct Catcher(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Catcher {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -24,13 +24,18 @@ pub(crate) struct Teller {
 
 /// How much a line matters, and how it looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Tone {
+pub(crate) enum Tone {
     /// Only for those who want more.
     Detail,
+    /// It went on.
     Plain,
+    /// Something came to a good end.
     Good,
+    /// Something did not.
     Bad,
+    /// A person is asked.
     Ask,
+    /// A person spoke.
     Act,
 }
 
@@ -64,7 +69,8 @@ impl Teller {
         Some(format!("{time} {about}{}", paint(self.color, style, text)))
     }
 
-    fn words<'e>(&mut self, recorded: &'e Recorded<Event>) -> (Option<&'e TaskId>, String, Tone) {
+    /// A fact as text, without its time: the task that it is about, what happened, and how much it matters.
+    pub(crate) fn words<'e>(&mut self, recorded: &'e Recorded<Event>) -> (Option<&'e TaskId>, String, Tone) {
         let about = task_of(&recorded.event);
         let (text, tone) = match &recorded.event {
             Event::RunCreated { by, runbook, .. } => {
@@ -226,5 +232,13 @@ pub(crate) fn task_of(event: &Event) -> Option<&TaskId> {
         | Event::UndoStarted { .. }
         | Event::FinallyStarted
         | Event::RunEnded { .. } => None,
+    }
+}
+
+/// The task that a word is about, where it is about one.
+pub(crate) fn told_about(word: &Word) -> Option<&TaskId> {
+    match word {
+        Word::Retry { task, .. } | Word::Skip { task, .. } | Word::Resolve { task, .. } => Some(task),
+        Word::Cancel { .. } | Word::Undo { .. } => None,
     }
 }

@@ -25,6 +25,16 @@ impl Times {
         self.shown(at, "%Y-%m-%d %H:%M:%S")
     }
 
+    /// `Europe/Berlin, UTC+01:00` or `UTC`: which zone it is, and what that means at a point in time.
+    pub(crate) fn zone(&self, at: Timestamp) -> String {
+        let offset = self.shown(at, "%:z");
+        match self.0.iana_name() {
+            Some("UTC" | "Etc/UTC") | None if offset == "+00:00" => "UTC".to_owned(),
+            Some(name) => format!("{name}, UTC{offset}"),
+            None => format!("UTC{offset}"),
+        }
+    }
+
     fn shown(&self, at: Timestamp, form: &str) -> String {
         match jiff::Timestamp::from_millisecond(at.0) {
             Ok(time) => time.to_zoned(self.0.clone()).strftime(form).to_string(),
@@ -83,6 +93,16 @@ mod tests {
         assert_eq!(utc.date(Timestamp(1_795_255_331_123)), "2026-11-21 10:02:11");
         assert_eq!(iso(Timestamp(1_795_255_331_123)), "2026-11-21T10:02:11.123Z");
         assert_eq!(utc.clock(Timestamp(i64::MAX)), format!("{} ms", i64::MAX));
+    }
+
+    #[test]
+    fn a_zone_says_what_it_means() {
+        let winter = Timestamp(1_795_255_331_123);
+        assert_eq!(Times(TimeZone::UTC).zone(winter), "UTC");
+        assert_eq!(Times(TimeZone::fixed(jiff::tz::offset(-3))).zone(winter), "UTC-03:00");
+        let berlin = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        assert_eq!(Times(berlin.clone()).zone(winter), "UTC+01:00");
+        assert_eq!(Times(berlin).date(winter), "2026-11-21 11:02:11");
     }
 
     #[test]

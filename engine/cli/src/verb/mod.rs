@@ -16,6 +16,7 @@ mod init;
 mod logs;
 mod ls;
 mod plan;
+mod report;
 mod resume;
 mod run;
 mod say;
@@ -25,6 +26,9 @@ mod verify;
 mod watch;
 mod why;
 
+pub(crate) use ls::state;
+pub(crate) use plan::text as plan_text;
+pub(crate) use show::{detail, shown_value};
 pub(crate) use watch::follow;
 
 /// What `piton` can be asked to do.
@@ -39,6 +43,7 @@ pub(crate) enum Verb {
     Logs(logs::Args),
     Why(why::Args),
     Graph(graph::Args),
+    Report(report::Args),
     Resume(resume::Args),
     Cancel(say::CancelArgs),
     Retry(say::RetryArgs),
@@ -71,6 +76,7 @@ pub(crate) fn run(cli: Cli, screen: &Screen) -> Result<Code, Failure> {
             Verb::Logs(args) => logs::run(args, globals, screen).await,
             Verb::Why(args) => why::run(args, globals, screen).await,
             Verb::Graph(args) => graph::run(args, globals, screen).await,
+            Verb::Report(args) => report::run(args, globals, screen).await,
             Verb::Resume(args) => resume::run(args, globals, screen).await,
             Verb::Cancel(args) => args.run(globals, screen).await,
             Verb::Retry(args) => args.run(globals, screen).await,

@@ -61,11 +61,18 @@ pub(crate) fn show(plan: &Plan, from: &str, screen: &Screen) -> Result<Code, Fai
     let mut out = screen.out();
     if screen.json {
         out.json(&as_json(plan, &run))?;
-        out.flush()?;
-        return Ok(Code::Succeeded);
+    } else {
+        out.line(format_args!("{}  {}", out.paint(BOLD, &plan.runbook), plan.title))?;
+        out.line(format_args!("from    {from}"))?;
+        text(&run, &mut out)?;
     }
-    out.line(format_args!("{}  {}", out.paint(BOLD, &plan.runbook), plan.title))?;
-    out.line(format_args!("from    {from}"))?;
+    out.flush()?;
+    Ok(Code::Succeeded)
+}
+
+/// A run's plan as text: from its digest to the way back.
+pub(crate) fn text(run: &Run, out: &mut Out) -> Result<(), Failure> {
+    let plan = run.plan().as_ref();
     out.line(format_args!("digest  {}", plan.digest()))?;
     let hosts = count(plan.hosts.len(), "host");
     out.line(format_args!(
@@ -87,12 +94,10 @@ pub(crate) fn show(plan: &Plan, from: &str, screen: &Screen) -> Result<Code, Fai
             out.line(out.paint(BOLD, "finally"))?;
         }
         out.line("")?;
-        step(&mut out, plan, &run, index, planned)?;
+        step(out, plan, run, index, planned)?;
     }
     out.line("")?;
-    summary(&mut out, plan)?;
-    out.flush()?;
-    Ok(Code::Succeeded)
+    summary(out, plan)
 }
 
 fn step(out: &mut Out, plan: &Plan, run: &Run, index: usize, planned: &PlannedStep) -> Result<(), Failure> {

@@ -143,7 +143,7 @@ fn text(run: &Run, summary: &RunSummary, store: &Store, past: bool, out: &mut Ou
     Ok(())
 }
 
-fn shown_value(value: &Value) -> String {
+pub(crate) fn shown_value(value: &Value) -> String {
     let text = to_text(value);
     let cut: String = text.chars().take(MAX_VALUE).collect();
     let more = if cut.len() < text.len() { "…" } else { "" };
@@ -168,7 +168,7 @@ fn span(task: &Task, now: Timestamp) -> Option<std::time::Duration> {
 }
 
 /// What there is to say about where a task stands.
-fn detail(task: &Task, times: &Times) -> String {
+pub(crate) fn detail(task: &Task, times: &Times) -> String {
     let undo = match &task.undo {
         Undo::Not => None,
         Undo::Active { .. } | Undo::Over(_) => Some("being taken back".to_owned()),

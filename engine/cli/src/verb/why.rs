@@ -14,7 +14,7 @@ use crate::moment;
 use crate::screen::{BOLD, DIM, Screen};
 use crate::select;
 use crate::store::Store;
-use crate::tell::{Teller, task_of};
+use crate::tell::{Teller, task_of, told_about};
 use crate::visible::visible;
 
 /// Tell why a task ran, waits, was skipped, failed, or is unknown
@@ -229,7 +229,7 @@ async fn events(store: &Store, run: &Run, chain: &[Link]) -> Result<BTreeMap<Tas
         let full = page.len() == PAGE;
         for recorded in page.into_iter().take_while(|recorded| recorded.seq <= run.seq()) {
             next = recorded.seq + 1;
-            let said = if let Event::WordTaken { word, .. } = &recorded.event { said_about(word) } else { None };
+            let said = if let Event::WordTaken { word, .. } = &recorded.event { told_about(word) } else { None };
             let about = said.or_else(|| task_of(&recorded.event));
             if let Some(task) = about.filter(|task| wanted.contains(task)).cloned() {
                 found.entry(task).or_default().push(recorded);
@@ -238,13 +238,5 @@ async fn events(store: &Store, run: &Run, chain: &[Link]) -> Result<BTreeMap<Tas
         if !full || next > run.seq() {
             return Ok(found);
         }
-    }
-}
-
-fn said_about(word: &piton_core::run::Word) -> Option<&TaskId> {
-    use piton_core::run::Word;
-    match word {
-        Word::Retry { task, .. } | Word::Skip { task, .. } | Word::Resolve { task, .. } => Some(task),
-        Word::Cancel { .. } | Word::Undo { .. } => None,
     }
 }
