@@ -9,11 +9,7 @@ use crate::exit::Failure;
 use crate::project::{self, Found, Project};
 
 /// Every runbook that `root` reaches by calls, and the faults of these and of the calls.
-pub(crate) fn load(
-    project: Option<&Project>,
-    root: &Runbook,
-    found: &Found,
-) -> Result<(Library, Vec<Fault>), Failure> {
+pub(crate) fn load(project: Option<&Project>, root: &Runbook, found: &Found) -> Result<(Library, Vec<Fault>), Failure> {
     let mut library = Library::new();
     let mut faults = Vec::new();
     let mut seen = BTreeSet::from([root.name.clone()]);

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use anstyle::Style;
 use piton_core::ids::TaskId;
-use piton_core::run::{Event, FailureCause, ParkCause, Recorded, SkipCause, SuccessCause, Word};
 use piton_core::plan::Item;
+use piton_core::run::{Event, FailureCause, ParkCause, Recorded, SkipCause, SuccessCause, Word};
 use piton_core::time::{Timestamp, show_size};
 use piton_core::value::to_text;
 

@@ -154,3 +154,128 @@ fn write_step(yaml: &mut String, letter: char, index: usize, step: &AnyStep) {
         line(format!("    on_failure: {policy}"));
     }
 }
+
+/// Random runbooks with blocks, `for_each` (known and found out), batches and limits.
+///
+/// The first step is `list`; whoever drives the run has it put out `all`, a list of names.
+pub fn any_growing_runbook() -> impl Strategy<Value = String> {
+    let policy = prop_oneof![Just("stop"), Just("continue"), Just("undo")];
+    (prop::collection::vec(any_many(), 1..5), any_step(), policy, 1..6u32).prop_map(|(many, last, policy, parallel)| {
+        let mut yaml = format!(
+            "runbook: any\ntitle: any\non_failure: {policy}\nmax_parallel: {parallel}\nsteps:\n  - {{ id: list, run: list, retry: 3 }}\n"
+        );
+        many.iter().enumerate().for_each(|(i, many)| write_many(&mut yaml, i, many));
+        yaml.push_str("finally:\n");
+        write_step(&mut yaml, 'f', 0, &last);
+        yaml
+    })
+}
+
+/// A random step that is many, or a block of such, for [`any_growing_runbook`].
+#[derive(Debug, Clone)]
+struct AnyMany {
+    inner: Vec<AnyStep>,
+    block: bool,
+    each: u8,
+    free: bool,
+    batch: Option<&'static str>,
+    max_failures: Option<&'static str>,
+    max_parallel: Option<u8>,
+    on_failure: Option<&'static str>,
+    when: bool,
+}
+
+fn any_many() -> impl Strategy<Value = AnyMany> {
+    let batch = prop_oneof![2 => Just(None), 1 => Just(Some("1")), 1 => Just(Some("[1, 2]")), 1 => Just(Some("40%"))];
+    let failures = prop_oneof![2 => Just(None), 1 => Just(Some("0")), 1 => Just(Some("1")), 1 => Just(Some("50%"))];
+    let policy =
+        prop_oneof![4 => Just(None), 1 => Just(Some("stop")), 2 => Just(Some("continue")), 1 => Just(Some("undo"))];
+    (
+        prop::collection::vec(any_step(), 1..4),
+        any::<bool>(),
+        0..3u8,
+        prop::bool::weighted(0.2),
+        batch,
+        failures,
+        prop::option::of(1..4u8),
+        policy,
+        prop::bool::weighted(0.2),
+    )
+        .prop_map(|(inner, block, each, free, batch, max_failures, max_parallel, on_failure, when)| AnyMany {
+            inner,
+            block,
+            each,
+            free,
+            batch,
+            max_failures,
+            max_parallel,
+            on_failure,
+            when,
+        })
+}
+
+fn write_many(yaml: &mut String, index: usize, many: &AnyMany) {
+    let mut line = |text: String| {
+        yaml.push_str(&text);
+        yaml.push('\n');
+    };
+    let [first, ..] = many.inner.as_slice() else { return };
+    line(format!("  - id: m{index}"));
+    if many.free {
+        line("    needs: [list]".to_owned());
+    }
+    match many.each {
+        0 => {}
+        1 => line("    for_each: [x, y, z]".to_owned()),
+        _ => line("    for_each: steps.list.outputs.all".to_owned()),
+    }
+    if many.when && many.each > 0 {
+        line("    when: item != \"y\"".to_owned());
+    }
+    // A block for items may have steps on several hosts; one that counts hosts has none of its own.
+    let hosts = if many.block && many.each > 0 { 0 } else { first.hosts };
+    if hosts > 0 {
+        let hosts: Vec<String> = (0..hosts).map(|h| format!("h{h}")).collect();
+        line(format!("    hosts: [{}]", hosts.join(", ")));
+    }
+    for (name, value) in [("batch", many.batch), ("max_failures", many.max_failures), ("on_failure", many.on_failure)] {
+        if let Some(value) = value {
+            line(format!("    {name}: {value}"));
+        }
+    }
+    if let Some(most) = many.max_parallel {
+        line(format!("    max_parallel: {most}"));
+    }
+    if !many.block {
+        line(format!("    run: do-m{index}"));
+        for (set, text) in [(first.unless, "unless: look"), (first.undo, "undo: back"), (first.safe, "repeat: safe")] {
+            if set {
+                line(format!("    {text}"));
+            }
+        }
+        return;
+    }
+    line("    steps:".to_owned());
+    for (number, step) in many.inner.iter().enumerate() {
+        line(format!("      - id: m{index}-{number}"));
+        line(format!("        run: do-m{index}-{number}"));
+        if many.each > 0 {
+            let hosts: Vec<String> = (0..step.hosts).map(|h| format!("h{h}")).collect();
+            line(format!("        hosts: [{}]", hosts.join(", ")));
+        }
+        if number > 0 && step.safe {
+            line(format!("        needs: [m{index}-0]"));
+        }
+        for (set, text) in [
+            (step.unless, "unless: look".to_owned()),
+            (step.verify, "verify: look".to_owned()),
+            (step.undo, "undo: back".to_owned()),
+            (step.timeout, "timeout: 60s".to_owned()),
+            (step.retry == 2, "max_parallel: 1".to_owned()),
+        ] {
+            if set {
+                line(format!("        {text}"));
+            }
+        }
+    }
+}

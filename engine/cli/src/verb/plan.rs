@@ -77,7 +77,7 @@ pub(crate) fn text(run: &Run, out: &mut Out) -> Result<(), Failure> {
     let hosts = count(plan.hosts.len(), "host");
     out.line(format_args!(
         "tasks   {} on {hosts}, {} at once at most, on failure {}",
-        many::tasks(&run),
+        many::tasks(run),
         plan.max_parallel,
         policy(plan.on_failure)
     ))?;
@@ -351,7 +351,8 @@ fn names<T: ToString>(hosts: &[T]) -> String {
 }
 
 fn as_json(plan: &Plan, run: &Run) -> Value {
-    let tasks: Vec<Value> = run.graph()
+    let tasks: Vec<Value> = run
+        .graph()
         .in_order()
         .into_iter()
         .map(|task| {

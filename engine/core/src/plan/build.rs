@@ -437,10 +437,11 @@ fn connect(steps: &mut [PlannedStep]) {
         let barrier = inside.barrier(index);
         let mut needs: Vec<Need> = Vec::new();
         for need in inside.needed(index) {
-            if ends[need].is_none() {
-                ends[need] = Some(inside.ends(need));
-            }
-            for &step in ends[need].iter().flatten() {
+            let steps = match need {
+                Needed::Itself(step) => vec![step],
+                Needed::Whole(step) => ends[step].get_or_insert_with(|| inside.ends(step)).clone(),
+            };
+            for step in steps {
                 let per_item =
                     inside.family[index].is_some() && inside.family[index] == inside.family[step] && !expands;
                 let per_host = !barrier
@@ -457,6 +458,14 @@ fn connect(steps: &mut [PlannedStep]) {
     for (planned, needs) in steps.iter_mut().zip(all) {
         planned.needs = needs;
     }
+}
+
+/// What a step waits for.
+enum Needed {
+    /// A step and everything that stands in it.
+    Whole(usize),
+    /// A call, of which the steps in it follow.
+    Itself(usize),
 }
 
 /// How the steps stand in one another, while their needs are made into edges.
@@ -492,18 +501,18 @@ impl<'s> Inside<'s> {
     }
 
     /// What a step waits for: what it names, or, where it begins its block, what the block waits for.
-    fn needed(&self, step: usize) -> Vec<usize> {
+    fn needed(&self, step: usize) -> Vec<Needed> {
         let mut at = step;
         loop {
             if !self.named[at].is_empty() {
-                return self.named[at].clone();
+                return self.named[at].iter().copied().map(Needed::Whole).collect();
             }
             match self.steps[at].parent {
                 None => return Vec::new(),
                 // `finally` waits for nothing under `steps`: it may come before a call ever began.
                 Some(parent) if self.steps[parent].finally != self.steps[at].finally => return Vec::new(),
                 // The call itself comes first; and the items of a `for_each` come from a task that all others wait for.
-                Some(parent) if self.steps[parent].step.call().is_some() => return vec![parent],
+                Some(parent) if self.steps[parent].step.call().is_some() => return vec![Needed::Itself(parent)],
                 Some(parent) if self.expands(parent) => return Vec::new(),
                 Some(parent) => at = parent,
             }

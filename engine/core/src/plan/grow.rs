@@ -254,7 +254,7 @@ impl TaskGraph {
         let hosts: BTreeMap<&HostName, usize> = plan.steps[step].hosts.iter().zip(0..).collect();
         let (by_item, looped) = (plan.family(step) == Some(step), plan.family(step).is_some());
         // Inside of a `for_each` every item has batches of its own.
-        let mut rounds: BTreeMap<Option<u32>, (Vec<(usize, u32)>, Vec<(usize, u32)>)> = BTreeMap::new();
+        let mut rounds: BTreeMap<Option<u32>, [Tasks; 2]> = BTreeMap::new();
         for (steps, which) in [(&roots, 0), (&ends, 1)] {
             for &at in steps {
                 for &task in self.tasks[at].iter().filter(|&&task| task >= first) {
@@ -266,8 +266,7 @@ impl TaskGraph {
                         (false, None) => None,
                     };
                     let round = rounds.entry(item.filter(|_| looped && !by_item)).or_default();
-                    let list = if which == 0 { &mut round.0 } else { &mut round.1 };
-                    list.extend(unit.map(|unit| (unit, task)));
+                    round[which].extend(unit.map(|unit| (unit, task)));
                 }
             }
         }
@@ -277,9 +276,9 @@ impl TaskGraph {
         };
         let sizes = batch_sizes(&plan.steps[step].step.batch, total);
         let batch_of: Vec<usize> = (0..).zip(&sizes).flat_map(|(at, &size)| std::iter::repeat_n(at, size)).collect();
-        for (begin, end) in rounds.into_values() {
+        for [begin, end] in rounds.into_values() {
             for batch in 1..sizes.len() {
-                let within = |list: &[(usize, u32)], batch| -> Vec<u32> {
+                let within = |list: &Tasks, batch| -> Vec<u32> {
                     list.iter().filter(|(unit, _)| batch_of.get(*unit) == Some(&batch)).map(|(_, task)| *task).collect()
                 };
                 let gate = self.gate(false, within(&end, batch - 1));
@@ -290,6 +289,9 @@ impl TaskGraph {
         }
     }
 }
+
+/// Tasks, each with the place of its host or item.
+type Tasks = Vec<(usize, TaskIndex)>;
 
 /// Which host or item of the step `at` a task in it is part of. Steps of a block that counts its hosts are on all of
 /// them, so that a host has the same place in each.

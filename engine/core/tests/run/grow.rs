@@ -176,7 +176,7 @@ fn a_block_without_items_is_its_steps() {
     m.exit("a[h1]", 0);
     assert_eq!(
         m.states()[2..],
-        ["b1[h1] skipped", "b1[h2] waiting", "b2[h1] skipped", "b2[h2] waiting", "c[h1] running", "c[h2] waiting"]
+        ["b1[h1] skipped", "b1[h2] waiting", "b2[h1] skipped", "b2[h2] waiting", "c[h2] waiting", "c[h1] running"]
     );
 }
 

@@ -25,7 +25,8 @@ pub(super) fn tasks(run: &Run) -> String {
 /// The steps whose items are known only when the run comes to them.
 pub(super) fn unknown(run: &Run) -> Vec<StepId> {
     let steps = run.plan().steps.iter().enumerate();
-    let open = steps.filter(|(at, s)| s.step.for_each.is_some() && s.items.is_none() && run.graph().items_of(*at).is_none());
+    let open =
+        steps.filter(|(at, s)| s.step.for_each.is_some() && s.items.is_none() && run.graph().items_of(*at).is_none());
     open.map(|(_, s)| s.step.id.clone()).collect()
 }
 

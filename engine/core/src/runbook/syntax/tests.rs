@@ -230,7 +230,10 @@ fn faults_of_one_step() {
             ],
         ),
         ("{ id: b, approve: x }", vec!["4:14: unknown-field: `approve` is not in this version of Piton"]),
-        ("{ id: b, run: x, for_each: [1, 1] }", vec!["4:32: bad-value: `for_each`: item 2 has the name of an earlier one: `1`"]),
+        (
+            "{ id: b, run: x, for_each: [1, 1] }",
+            vec!["4:32: bad-value: `for_each`: item 2 has the name of an earlier one: `1`"],
+        ),
         ("{ id: b, run: }", vec!["4:17: wrong-type: `run` is empty; it takes a text"]),
         ("{ id: b, run: ' ' }", vec!["4:19: bad-value: the script of `run` is empty"]),
         ("{ id: b, run: [x] }", vec!["4:19: wrong-type: `run` takes a text, not a list"]),
