@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use piton_core::ids::{AttemptId, HostName, JobId, RunId};
@@ -18,8 +18,13 @@ use job::{Carrying, JobTask};
 mod job;
 mod transfer;
 
-/// How many finished jobs of a host are collected before their files are removed there.
-const FORGET_AT: usize = 32;
+/// How many finished jobs that printed something are collected before the files of all finished ones are removed from
+/// their host.
+const FORGET_PRINTED: usize = 32;
+
+/// How many finished jobs are collected in any case. Empty files take no room, and removing them has a price: ext4 passes
+/// over each inode that was deleted in the last minutes whenever it makes a file beside.
+const FORGET_ALL: usize = 16_384;
 
 /// How long the end of a run waits for its traces on hosts to be removed.
 const CLEAR_WITHIN: Duration = Duration::from_secs(3);
@@ -32,10 +37,18 @@ pub(crate) struct Executor {
     /// Jobs that are not followed any more because they are to be stopped.
     let_go: HashMap<JobId, Carrying>,
     others: HashMap<Other, AbortHandle>,
-    finished: BTreeMap<HostName, Vec<JobId>>,
+    finished: BTreeMap<HostName, Finished>,
     met: BTreeSet<HostName>,
     run: Option<RunId>,
     background: JoinSet<()>,
+}
+
+/// Jobs whose files still lie on their host.
+#[derive(Default)]
+struct Finished {
+    jobs: Vec<JobId>,
+    /// How many of them printed something.
+    printed: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -143,8 +156,8 @@ impl Executor {
         match effect {
             Effect::Carry(job) => {
                 let Some(carrying) = self.jobs.remove(&job) else { return };
-                if carrying.ended.load(Ordering::Acquire) {
-                    self.finished(run.id(), &job);
+                if let Some(printed) = carrying.left.get() {
+                    self.finished(run.id(), &job, *printed);
                 } else {
                     carrying.handle.abort();
                     self.let_go.insert(job, carrying);
@@ -168,12 +181,13 @@ impl Executor {
     }
 
     /// The job's result is durable: its files on the host have done their work.
-    fn finished(&mut self, run: RunId, job: &JobId) {
+    fn finished(&mut self, run: RunId, job: &JobId, printed: bool) {
         let Some(host) = job::host_of(job) else { return };
-        let jobs = self.finished.entry(host.clone()).or_default();
-        jobs.push(job.clone());
-        if jobs.len() >= FORGET_AT {
-            let (jobs, transport) = (std::mem::take(jobs), self.ports.transport.clone());
+        let finished = self.finished.entry(host.clone()).or_default();
+        finished.jobs.push(job.clone());
+        finished.printed += usize::from(printed);
+        if finished.printed >= FORGET_PRINTED || finished.jobs.len() >= FORGET_ALL {
+            let (jobs, transport) = (std::mem::take(finished).jobs, self.ports.transport.clone());
             self.background.spawn(async move { transport.forget(run, &host, &jobs).await });
         }
         while self.background.try_join_next().is_some() {}
@@ -183,9 +197,9 @@ impl Executor {
     pub(crate) async fn flush(&mut self) {
         self.drop_all();
         let Some(run) = self.run else { return };
-        for (host, jobs) in std::mem::take(&mut self.finished) {
+        for (host, finished) in std::mem::take(&mut self.finished) {
             let transport = self.ports.transport.clone();
-            self.background.spawn(async move { transport.forget(run, &host, &jobs).await });
+            self.background.spawn(async move { transport.forget(run, &host, &finished.jobs).await });
         }
         self.settle().await;
     }

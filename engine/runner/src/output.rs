@@ -16,18 +16,19 @@ pub trait OutputSink: Send + Sync {
 /// The output of one job, as far as it has come.
 #[async_trait]
 pub trait JobOutput: Send {
-    /// How many bytes of the stream have been taken (written, or dropped by the cap): where following goes on.
+    /// How many bytes of the stream have been taken (written, about to be, or dropped by the cap): where following goes on.
     fn position(&self, stream: Stream) -> u64;
 
-    /// Takes the next bytes of a stream: all of them, or, with an error, none, and the position stays; the same bytes can
-    /// then be given again. If the future is dropped, the position tells whether they were taken.
+    /// Takes the next bytes of a stream: all of them, or, with an error, none. An error may be about bytes that were taken
+    /// before: then the position went back to where writing failed, and the bytes from there on can be given again. If the
+    /// future is dropped, the position tells whether they were taken.
     async fn write(&mut self, stream: Stream, bytes: &[u8]) -> Result<(), OutputError>;
 
     /// The first bytes of standard output, at most [`HEAD`], for `outputs` that are read from it;
     /// the flag says whether that is all of it.
     async fn head(&mut self) -> Result<(Vec<u8>, bool), OutputError>;
 
-    /// Makes what was written durable and says what it was: length and digest of all bytes taken, also of those that were
+    /// Makes what was taken durable and says what it was: length and digest of all bytes taken, also of those that were
     /// not kept. Writing may go on afterwards.
     async fn finish(&mut self) -> Result<Printed, OutputError>;
 }

@@ -61,6 +61,8 @@ pub(crate) struct Pool {
     freed: Arc<Notify>,
     /// One connects at a time; the others find its connection.
     connecting: tokio::sync::Mutex<()>,
+    /// Shells on this machine that are made without waiting for one to become free.
+    local: Arc<Semaphore>,
 }
 
 enum Way {
@@ -124,6 +126,7 @@ impl Pool {
             swept: AtomicBool::new(false),
             freed: Arc::default(),
             connecting: tokio::sync::Mutex::default(),
+            local: Arc::new(Semaphore::new(at_once())),
             common,
         });
         lock(&pool.common.pools).push(Arc::downgrade(&pool));
@@ -135,9 +138,22 @@ impl Pool {
     pub(crate) async fn shell(&self) -> Result<Box<Shell>, ConnectError> {
         match &self.way {
             Way::Nowhere(error) => Err(error.clone()),
-            Way::Local => match self.waiting() {
-                Some(shell) => Ok(shell),
-                None => self.spawn().await,
+            Way::Local => loop {
+                let freed = self.freed.notified();
+                if let Some(shell) = self.waiting() {
+                    return Ok(shell);
+                }
+                if let Ok(permit) = Arc::clone(&self.local).try_acquire_owned() {
+                    return self.spawn(Some(permit)).await;
+                }
+                // Short jobs end soon; for long ones a further shell helps, and they come one after the other.
+                if tokio::time::timeout(self.common.options.patience, freed).await.is_err() {
+                    let _turn = self.connecting.lock().await;
+                    return match self.waiting() {
+                        Some(shell) => Ok(shell),
+                        None => self.spawn(None).await,
+                    };
+                }
             },
             Way::Ssh(destination) => loop {
                 let freed = self.freed.notified();
@@ -287,7 +303,7 @@ impl Pool {
 
     /// A shell on the engine's own machine, in a session of its own: Ctrl-C does not reach it, and it stays if the
     /// engine is killed.
-    async fn spawn(&self) -> Result<Box<Shell>, ConnectError> {
+    async fn spawn(&self, permit: Option<OwnedSemaphorePermit>) -> Result<Box<Shell>, ConnectError> {
         let nonce = nonce();
         let command = script::command(&self.common.options, &nonce);
         let failed = |error: std::io::Error| ConnectError {
@@ -305,8 +321,8 @@ impl Pool {
         else {
             return Err(failed(std::io::Error::other("no pipes")));
         };
-        let ends =
-            Ends { stdin: Box::new(stdin), stdout: Box::new(stdout), stderr: Box::new(stderr), held: Box::new(child) };
+        let held = Box::new((child, permit));
+        let ends = Ends { stdin: Box::new(stdin), stdout: Box::new(stdout), stderr: Box::new(stderr), held };
         Shell::greet(ends, &nonce, self.common.options.greeting).await.map_err(failed)
     }
 
@@ -346,6 +362,11 @@ impl Pool {
             }
         });
     }
+}
+
+/// How many jobs this machine begins at once: more would only get in each other's way, as long as they are short.
+fn at_once() -> usize {
+    std::thread::available_parallelism().map_or(4, |cores| (cores.get() * 2).max(4))
 }
 
 fn is_refusal(error: &str) -> bool {

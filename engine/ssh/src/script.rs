@@ -49,25 +49,13 @@ pub(crate) fn command(options: &Options, nonce: &str) -> String {
 pub(crate) fn launch(job: &JobSpec, first: bool) -> Vec<u8> {
     let task = &job.id.attempt.task;
     let (run, name) = (job.run.to_string(), job.id.file_name());
-    let mark = format!("{run}/{name}");
     let number = job.id.attempt.number.to_string();
     let task = task.to_string();
-    let own = [
-        ("PITON_RUN", run.as_str()),
-        ("PITON_TASK", &task),
-        ("PITON_ATTEMPT", &number),
-        ("PITON_HOST", job.host.as_str()),
-        ("PITON_JOB", &mark),
-    ];
+    let own = [("PITON_TASK", task.as_str()), ("PITON_ATTEMPT", &number), ("PITON_HOST", job.host.as_str())];
     let given = job.env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let mut env = String::new();
-    for (name, value) in given.chain(own) {
-        env.push_str("export ");
-        env.push_str(name);
-        env.push('=');
-        env.push_str(&quote(value));
-        env.push('\n');
-    }
+    // The shell begins the line with `export` and what it knows itself: it reads byte by byte.
+    let words: Vec<_> = own.into_iter().chain(given).map(|(name, value)| format!("{name}={}", quote(value))).collect();
+    let env = words.join(" ") + "\n";
     let mut sections = vec![env.as_str(), &job.script];
     if job.become_user.is_some() {
         sections.extend([BECOME, FETCH]);
@@ -115,7 +103,7 @@ fn push_section(request: &mut String, section: &str, end: &str) {
 fn terminator(texts: &[&str]) -> String {
     let mut number = 0_u32;
     loop {
-        let end = format!("piton-end-{number}");
+        let end = format!("=={number}");
         if !texts.iter().any(|text| text.contains(&end)) {
             return end;
         }

@@ -1,7 +1,7 @@
 //! One job in flight: carried to its end, or stopped.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use piton_core::ids::{HostName, JobId, Part};
@@ -29,8 +29,8 @@ pub(super) struct Carrying {
     join: Reporting,
     /// The request to start it was, or was about to be, sent; or it was sent by an engine before this one.
     asked_for: Arc<AtomicBool>,
-    /// It is known how it ended.
-    pub(super) ended: Arc<AtomicBool>,
+    /// Set when it is known how it ended: whether it left anything on the host besides that.
+    pub(super) left: Arc<OnceLock<bool>>,
 }
 
 /// Everything that is needed to carry out or stop one job.
@@ -82,15 +82,18 @@ impl JobTask {
 
     /// Has the job carried out, and reports its end.
     pub(super) fn carry(self, launch: Launch) -> Carrying {
-        let (asked_for, ended) = (flag(), flag());
+        let (asked_for, left) = (flag(), Arc::new(OnceLock::new()));
         asked_for.store(launch != Launch::Fresh, Ordering::Release);
-        let (asked, end) = (asked_for.clone(), ended.clone());
+        let (asked, leaves) = (asked_for.clone(), left.clone());
         let join = tokio::spawn(async move {
             let input = self.follow(launch, &asked).await;
-            end.store(matches!(input, Input::JobExited { .. }), Ordering::Release);
+            if let Input::JobExited { printed, outputs, .. } = &input {
+                let printed = [&printed.out, &printed.err].into_iter().flatten().any(|extent| extent.len > 0);
+                leaves.get_or_init(|| printed || !matches!(outputs, Ok(outputs) if outputs.is_empty()));
+            }
             let _unheard = self.news.send(input);
         });
-        Carrying { handle: join.abort_handle(), join, asked_for, ended }
+        Carrying { handle: join.abort_handle(), join, asked_for, left }
     }
 
     async fn follow(&self, mut launch: Launch, asked_for: &Arc<AtomicBool>) -> Input {

@@ -54,7 +54,9 @@ p_alive() {
 };
 p_alive "$p_me" ""; p_me_start=$p_start;
 
-# Where jobs are kept: the first place that is ours and can be written. All of them are searched.
+# Where jobs are kept: the first place that is ours and can be written. All of them are searched. ext4 passes over each
+# inode that was deleted in the last minutes, one by one, when it makes a file in the same block group: so each run gets a
+# block group of its own (chattr(1), T), where nothing was deleted.
 p_state=${XDG_STATE_HOME-};
 case $p_state in
   /*) ;;
@@ -67,7 +69,7 @@ case $3 in
 esac;
 p_base=;
 for p_place in "$p_1" "$p_2" "$p_3" "$p_4"; do
-  if [ -d "$p_place" ]; then :; else mkdir -p "$p_place" 2>/dev/null; fi;
+  if [ -d "$p_place" ]; then :; else mkdir -p "$p_place" 2>/dev/null && chattr +T "$p_place" 2>/dev/null; fi;
   if [ -h "$p_place" ]; then continue; fi;
   if [ -d "$p_place" ] && [ -O "$p_place" ] && [ -w "$p_place" ] && [ -x "$p_place" ]; then
     p_base=$p_place; break;
@@ -120,7 +122,7 @@ p_launch() {
   p_run=$1; p_name=$2; p_end=$3; p_first=$4;
   IFS= read -r p_shell || exit 0;
   IFS= read -r p_user || exit 0;
-  p_take "$p_end" || exit 0; p_env=$p_text;
+  p_take "$p_end" || exit 0; p_env="export PITON_RUN=$p_run PITON_JOB=$p_run/$p_name $p_text";
   p_take "$p_end" || exit 0; p_script=$p_text;
   p_become=; p_fetch=;
   if [ -n "$p_user" ]; then
@@ -139,7 +141,10 @@ p_launch() {
         else p_say refused $p_why "(sudo -n -u $p_user)"; return; fi;
       ;;
     esac;
-  elif command -v "$p_shell" >/dev/null 2>&1; then :;
+  elif [ "$p_shell" = "$p_known" ]; then :;
+  elif p_program=$(command -v "$p_shell" 2>/dev/null); then
+    case $p_program in /*) ;; *) p_program=$p_shell; ;; esac;
+    p_known=$p_shell;
   else p_say "refused there is no program $p_shell"; return; fi;
   if p_claim "$p_run" "$p_name" "$p_blank$p_me $p_me_start $p_boot$p_nl"; then :;
   elif [ -n "$p_why" ]; then p_say refused $p_why; return;
@@ -172,7 +177,7 @@ p_enter() {
 p_plain() {
   (
     p_enter;
-    set -- "$p_setsid" "$p_shell" "$p_job.script" "$p_dir/work" "$p_job.output";
+    set -- "$p_setsid" "$p_program" "$p_job.script" "$p_dir/work" "$p_job.output";
     eval "$p_env";
     export PITON_WORK="$4" PITON_OUTPUT="$5";
     cd "$4" || exit 126;
@@ -269,7 +274,7 @@ p_script_of() {
   exit 0;
 };
 
-p_may=;
+p_may=; p_known=;
 p_uptime;
 p_put "$p_nl" >&2; p_say hello >&2;
 p_put "$p_nl"; p_say "hello boot=$p_boot uptime=$p_up";

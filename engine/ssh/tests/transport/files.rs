@@ -52,7 +52,7 @@ fn names(dir: &Path) -> Vec<String> {
 
 /// Bytes of which no two blocks are alike, with requests of ours among them.
 fn bytes(len: usize) -> Vec<u8> {
-    let line = |n: usize| format!("run piton-end-0\nlaunch {n}\0\n").into_bytes();
+    let line = |n: usize| format!("run ==0\nlaunch {n}\0\n").into_bytes();
     (0..).flat_map(line).take(len).collect()
 }
 

@@ -32,7 +32,7 @@ async fn values_arrive_unchanged_in_every_shell() {
         "%s%n",
         " lead and trail ",
         "export x='1'",
-        "piton-end-0",
+        "==0",
         "*",
     ];
     let long = "x y'\n".repeat(20_000);

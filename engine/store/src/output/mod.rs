@@ -14,7 +14,9 @@
 
 mod digest;
 mod files;
+mod flow;
 mod index;
+mod kept;
 mod reader;
 mod retention;
 mod sink;

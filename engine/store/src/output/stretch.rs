@@ -73,6 +73,15 @@ impl Stretch {
         file.write_all_at(bytes, self.header + (offset - self.start))
     }
 
+    /// Makes durable what was written, and has the page cache give up about the last `len` bytes (posix_fadvise(2)).
+    pub(super) fn settle(&self, file: &File, len: u64) -> io::Result<()> {
+        file.sync_data()?;
+        let end = file.metadata()?.len();
+        // It is only advice: a file system that does not take it keeps its pages.
+        let _advised = rustix::fs::fadvise(file, end.saturating_sub(len), None, rustix::fs::Advice::DontNeed);
+        Ok(())
+    }
+
     /// Reads at an offset of the stream, up to the end of the file or of `into`.
     pub(super) fn read_at(&self, file: &File, offset: u64, into: &mut [u8]) -> io::Result<usize> {
         let mut read = 0;
