@@ -49,7 +49,13 @@ fn scripts(step: &Step) -> Vec<(&'static str, &Script)> {
     match &step.action {
         Action::Run(script) => all.push(("run", script)),
         Action::WaitUntil(probe) => all.push(("until", &probe.script)),
-        Action::Exec(_) | Action::Put(_) | Action::Get(_) | Action::Assert(_) | Action::WaitFor(_) => {}
+        Action::Exec(_)
+        | Action::Put(_)
+        | Action::Get(_)
+        | Action::Assert(_)
+        | Action::WaitFor(_)
+        | Action::Block
+        | Action::Call(_) => {}
     }
     all.extend(step.unless.as_ref().map(|script| ("unless", script)));
     all.extend(step.verify.as_ref().map(|probe| ("verify", &probe.script)));
