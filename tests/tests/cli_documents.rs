@@ -526,6 +526,7 @@ fn a_new_project_works_at_once() {
     ops/piton.toml
     ops/inventory.yaml
     ops/runbooks/hello.yaml
+    ops/runbooks/hello.test.yaml
     ops/.gitignore
     --- stderr
     Now try: cd ops && piton run hello
@@ -533,6 +534,8 @@ fn a_new_project_works_at_once() {
     let ops = place.project().join("ops");
     let ops = ops.to_str().unwrap();
     assert_eq!(place.piton(&["-C", ops, "check"]).code, 0);
+    let tested = place.piton(&["-C", ops, "test", "--faults"]);
+    assert_eq!(tested.code, 0, "{}{}", tested.out, tested.err);
     let ran = place.piton(&["-C", ops, "run", "hello", "greeting=Hi"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert!(ran.err.contains("greet[local] | Hi from "), "{}", ran.err);

@@ -48,6 +48,7 @@ fn the_help_as_a_whole() {
       resolve      Say that parked tasks were done by hand; their `verify` must pass
       undo         Take back what a run did, in reverse order
       hosts        List hosts, see whether they answer, and what they are
+      test         Play the tests of runbooks on simulated hosts
       verify       Prove that nothing in the journal of a run was changed
       init         Make a small project that works at once
       completions  Print what makes a shell complete `piton`, its runbooks and its runs
@@ -531,8 +532,8 @@ fn the_help_of_verbs_that_act() {
     assert_snapshot!(help("init"), @"
     Make a small project that works at once
 
-    Writes piton.toml, inventory.yaml, runbooks/hello.yaml and .gitignore; what is there already is left
-    alone, and said.
+    Writes piton.toml, inventory.yaml, runbooks/hello.yaml with its test, and .gitignore; what is there
+    already is left alone, and said.
 
     Usage: piton init [OPTIONS] [DIR]
 
@@ -587,7 +588,7 @@ fn the_help_of_verbs_that_act() {
 }
 
 /// Words that could stand on a command line, and some that could not.
-const WORDS: [&str; 44] = [
+const WORDS: [&str; 46] = [
     "check",
     "plan",
     "run",
@@ -604,6 +605,8 @@ const WORDS: [&str; 44] = [
     "resolve",
     "undo",
     "hosts",
+    "test",
+    "--faults",
     "verify",
     "init",
     "completions",

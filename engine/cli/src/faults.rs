@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::exit::count;
 use crate::screen::Screen;
-use crate::visible::visible;
+use crate::visible::{visible, visible_lines};
 
 /// All faults, to stderr, and with `--json` to stdout as one object `{"faults": […]}`.
 pub(crate) fn report(screen: &Screen, faults: &[Fault]) {
@@ -52,7 +52,7 @@ pub(crate) fn rendered(fault: &Fault, color: bool) -> String {
         group = group.element(snippet);
     }
     if let Some(hint) = &fault.hint {
-        group = group.element(Level::HELP.message(visible(hint.as_bytes()).into_owned()));
+        group = group.element(Level::HELP.message(visible_lines(hint.as_bytes())));
     }
     renderer.render(&[group])
 }

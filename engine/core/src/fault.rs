@@ -163,6 +163,8 @@ pub enum FaultCode {
     BadParam,
     /// The document is larger than Piton takes.
     TooLarge,
+    /// Something did not come out as a test expects it.
+    Expectation,
 }
 
 impl fmt::Display for FaultCode {
@@ -187,6 +189,7 @@ impl fmt::Display for FaultCode {
             Self::Conflict => "conflict",
             Self::BadParam => "bad-param",
             Self::TooLarge => "too-large",
+            Self::Expectation => "expectation",
         })
     }
 }

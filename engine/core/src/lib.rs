@@ -12,6 +12,7 @@ pub mod inventory;
 pub mod plan;
 pub mod run;
 pub mod runbook;
+pub mod testing;
 pub mod time;
 pub mod value;
 mod yaml;

@@ -9,7 +9,8 @@ use crate::screen::Screen;
 
 /// Make a small project that works at once
 ///
-/// Writes piton.toml, inventory.yaml, runbooks/hello.yaml and .gitignore; what is there already is left alone, and said.
+/// Writes piton.toml, inventory.yaml, runbooks/hello.yaml with its test, and .gitignore; what is there already is left
+/// alone, and said.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Where
@@ -17,10 +18,11 @@ pub(crate) struct Args {
     dir: PathBuf,
 }
 
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
     ("piton.toml", include_str!("init/piton.toml")),
     ("inventory.yaml", include_str!("init/inventory.yaml")),
     ("runbooks/hello.yaml", include_str!("init/hello.yaml")),
+    ("runbooks/hello.test.yaml", include_str!("init/hello.test.yaml")),
     (".gitignore", include_str!("init/gitignore")),
 ];
 

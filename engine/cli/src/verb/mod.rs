@@ -21,6 +21,7 @@ mod resume;
 mod run;
 mod say;
 mod show;
+mod test;
 mod undo;
 mod verify;
 mod watch;
@@ -51,6 +52,7 @@ pub(crate) enum Verb {
     Resolve(say::ResolveArgs),
     Undo(undo::Args),
     Hosts(hosts::Args),
+    Test(test::Args),
     Verify(verify::Args),
     Init(init::Args),
     Completions(completions::Args),
@@ -84,6 +86,7 @@ pub(crate) fn run(cli: Cli, screen: &Screen) -> Result<Code, Failure> {
             Verb::Resolve(args) => args.run(globals, screen).await,
             Verb::Undo(args) => undo::run(args, globals, screen).await,
             Verb::Hosts(args) => hosts::run(args, globals, screen).await,
+            Verb::Test(args) => test::run(args, globals, screen),
             Verb::Verify(args) => verify::run(args, globals, screen).await,
             Verb::Init(args) => init::run(args, screen),
             Verb::Completions(args) => completions::run(args, screen),

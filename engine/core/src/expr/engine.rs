@@ -19,6 +19,8 @@ use crate::value::{Map, Value};
 pub(super) const MAX_SOURCE: usize = 16 << 10;
 /// How many steps of evaluation an expression may take. Enough for a list of some ten thousand items.
 const MAX_OPERATIONS: u64 = 100_000;
+/// The same for one call of a function in a test.
+const SCRIPT_OPERATIONS: u64 = 1_000_000;
 /// How large a text may become, in bytes.
 const MAX_STRING: usize = 1 << 20;
 /// How many items a list or map may get.
@@ -34,6 +36,38 @@ thread_local! {
 }
 
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
+    let mut engine = without_effects();
+    engine.set_max_operations(MAX_OPERATIONS);
+    engine.set_max_variables(64);
+    engine.set_max_functions(16);
+    engine.on_progress(|_| count_up_to(MAX_OPERATIONS));
+    engine
+});
+
+/// An engine for the functions that a person writes into a test, with more room than an expression has.
+/// Each call begins with [`reset_operations`].
+pub(crate) fn script_engine() -> Engine {
+    let mut engine = without_effects();
+    engine.set_max_operations(SCRIPT_OPERATIONS);
+    engine.set_max_variables(256);
+    engine.set_max_functions(256);
+    engine.on_progress(|_| count_up_to(SCRIPT_OPERATIONS));
+    engine
+}
+
+/// Lets a function begin with nothing counted against it.
+pub(crate) fn reset_operations() {
+    OPERATIONS.set(0);
+}
+
+fn count_up_to(limit: u64) -> Option<Dynamic> {
+    let count = OPERATIONS.get() + 1;
+    OPERATIONS.set(count);
+    (count > limit).then_some(Dynamic::UNIT)
+}
+
+/// What expressions and scripts have in common: the packages, our functions, and limits on size and depth.
+fn without_effects() -> Engine {
     let mut engine = Engine::new_raw();
     ArithmeticPackage::new().register_into_engine(&mut engine);
     LogicPackage::new().register_into_engine(&mut engine);
@@ -49,26 +83,18 @@ static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
     engine.set_fail_on_invalid_map_property(true);
     // Without this, Rhai's own comparison of text with a number (always false) comes before ours (an error).
     engine.set_fast_operators(false);
-    engine.set_max_operations(MAX_OPERATIONS);
     engine.set_max_expr_depths(48, 24);
     engine.set_max_call_levels(16);
-    engine.set_max_variables(64);
-    engine.set_max_functions(16);
     engine.set_max_string_size(MAX_STRING);
     engine.set_max_array_size(MAX_ITEMS);
     engine.set_max_map_size(MAX_ITEMS);
-    engine.on_progress(|_| {
-        let count = OPERATIONS.get() + 1;
-        OPERATIONS.set(count);
-        (count > MAX_OPERATIONS).then_some(Dynamic::UNIT)
-    });
     for symbol in ["eval", "print", "debug"] {
         engine.disable_symbol(symbol);
     }
     add_functions(&mut engine);
     refuse_mixed_comparisons(&mut engine);
     engine
-});
+}
 
 type Made<T> = Result<T, Box<EvalAltResult>>;
 
@@ -151,7 +177,7 @@ pub(super) fn eval(ast: &AST, names: &Names, source: &str, scope: &Scope) -> Res
     OPERATIONS.set(0);
     let result: Result<Dynamic, _> = ENGINE.eval_ast_with_scope(&mut variables, ast);
     match result {
-        Ok(value) => from_dynamic(&value, 0),
+        Ok(value) => from_dynamic(&value),
         Err(error) => Err(explain(*error, names, source, scope)),
     }
 }
@@ -185,7 +211,7 @@ fn explain(mut error: EvalAltResult, names: &Names, source: &str, scope: &Scope)
 }
 
 /// A byte offset for Rhai's line and column (in characters).
-pub(super) fn offset_in(source: &str, position: Position) -> Option<usize> {
+pub(crate) fn offset_in(source: &str, position: Position) -> Option<usize> {
     let line = position.line()?;
     let start: usize = source.split_inclusive('\n').take(line - 1).map(str::len).sum();
     let rest = source.get(start..)?;
@@ -193,7 +219,8 @@ pub(super) fn offset_in(source: &str, position: Position) -> Option<usize> {
     Some(start + rest.char_indices().nth(column).map_or(rest.len(), |(at, _)| at))
 }
 
-fn to_dynamic(value: &Value) -> Dynamic {
+/// A value for Rhai.
+pub(crate) fn to_dynamic(value: &Value) -> Dynamic {
     match value {
         Value::Null => Dynamic::UNIT,
         Value::Bool(it) => (*it).into(),
@@ -210,7 +237,15 @@ fn to_dynamic(value: &Value) -> Dynamic {
     }
 }
 
-fn from_dynamic(value: &Dynamic, depth: usize) -> Result<Value, ExprError> {
+/// A value from Rhai.
+///
+/// # Errors
+/// When it cannot be written as JSON, or nests too deep.
+pub(crate) fn from_dynamic(value: &Dynamic) -> Result<Value, ExprError> {
+    nested_from_dynamic(value, 0)
+}
+
+fn nested_from_dynamic(value: &Dynamic, depth: usize) -> Result<Value, ExprError> {
     if depth > MAX_DEPTH {
         return Err(ExprError::new("the value nests too deep"));
     }
@@ -235,10 +270,14 @@ fn from_dynamic(value: &Dynamic, depth: usize) -> Result<Value, ExprError> {
         return Ok(text.as_str().into());
     }
     if let Some(items) = value.read_lock::<Array>() {
-        return items.iter().map(|item| from_dynamic(item, depth + 1)).collect::<Result<Vec<_>, _>>().map(Value::Array);
+        return items
+            .iter()
+            .map(|item| nested_from_dynamic(item, depth + 1))
+            .collect::<Result<Vec<_>, _>>()
+            .map(Value::Array);
     }
     if let Some(map) = value.read_lock::<rhai::Map>() {
-        let entries = map.iter().map(|(key, value)| Ok((key.to_string(), from_dynamic(value, depth + 1)?)));
+        let entries = map.iter().map(|(key, value)| Ok((key.to_string(), nested_from_dynamic(value, depth + 1)?)));
         return entries.collect::<Result<Map<String, Value>, ExprError>>().map(Value::Object);
     }
     Err(ExprError::new(format!("the value is a {}, not text, number, boolean, list or map", value.type_name())))

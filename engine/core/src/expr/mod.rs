@@ -38,6 +38,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::StepId;
 use crate::value::{Map, Value};
 
+pub(crate) use engine::{from_dynamic, offset_in, reset_operations, script_engine, to_dynamic};
 pub use names::is_reserved;
 pub use template::Template;
 

@@ -18,6 +18,7 @@ use crate::value::Value;
 
 pub use calls::{Library, check_calls};
 pub use syntax::{MAX_STEPS, parse};
+pub(crate) use values::compile;
 pub use values::{check_value, read_argument, read_params, read_value};
 
 /// A checked runbook. It has no faults of its own; what depends on parameters and inventory comes with the plan.

@@ -336,7 +336,7 @@ pub(super) fn whole(pattern: &str) -> Result<Regex, String> {
 }
 
 /// A regular expression, of bounded size.
-pub(super) fn compile(pattern: &str) -> Result<Regex, String> {
+pub(crate) fn compile(pattern: &str) -> Result<Regex, String> {
     regex::RegexBuilder::new(pattern).size_limit(MAX_REGEX).build().map_err(|error| {
         if matches!(error, regex::Error::CompiledTooBig(_)) {
             return "the regular expression is too large".to_owned();

@@ -1,0 +1,309 @@
+//! `piton test`: what it finds, and what it says.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+
+use piton_tests::cli::{Place, Ran};
+
+fn place(runbook: &str, test: &str) -> Place {
+    let place = Place::new(env!("CARGO_BIN_EXE_piton-under-test"));
+    place.write("runbooks/move.yaml", runbook);
+    place.write("runbooks/move.test.yaml", test);
+    place
+}
+
+fn complaints(ran: &Ran) -> Vec<String> {
+    let all = ran.json();
+    let tests = all[0]["tests"].as_array().unwrap().clone();
+    let messages = tests.iter().flat_map(|test| test["complaints"].as_array().unwrap().clone());
+    messages.map(|complaint| complaint["message"].as_str().unwrap().to_owned()).collect()
+}
+
+fn faults(place: &Place) -> (i32, Vec<String>) {
+    let ran = place.piton(&["test", "--faults", "--json"]);
+    (ran.code, complaints(&ran))
+}
+
+/// Moves a guest: stops it, copies its disk, starts it elsewhere.
+const MOVE: &str = r#"
+runbook: move
+title: Move a guest
+on_failure: undo
+params: { vm: { type: name } }
+steps:
+  - id: stop
+    hosts: hv1
+    timeout: 5m
+    unless: test "$(virsh domstate "$vm")" = "shut off"
+    run: virsh shutdown "$vm"
+    verify: { run: test "$(virsh domstate "$vm")" = "shut off", within: 5m, every: 2s }
+    undo: |
+      until [ "$(virsh domstate "$vm")" = "shut off" ]; do sleep 1; done
+      virsh start "$vm"
+  - id: copy
+    hosts: hv1
+    timeout: 1h
+    repeat: safe
+    run: scp "/images/$vm" hv2:/images/
+    verify: test "$(ssh hv2 sha256sum </images/"$vm")" = "$(sha256sum <"/images/$vm")"
+  - id: start
+    hosts: hv2
+    timeout: 5m
+    run: virsh start "$vm"
+    verify: virsh domstate "$vm" | grep -q running
+    undo: virsh destroy "$vm"
+"#;
+
+const MOVE_TEST: &str = r#"
+test: move
+hosts:
+  hv1: { state: { running: true, image: v1 } }
+  hv2: { state: { running: false } }
+params: { vm: web1 }
+answers:
+  - { step: stop, part: [unless, verify], passes: "!state.running" }
+  - { step: stop, later: { after: 30s, set: { running: false } } }
+  - { step: stop, part: undo, takes: 2m, later: { after: 1m, set: { running: true } } }
+  - step: copy
+    elsewhere: { hv2: { image: "{{ if state.running { \"torn\" } else { state.image } }}" } }
+    takes: 10m
+  - { step: copy, part: verify, passes: hosts.hv2.get("image") == state.image }
+  - { step: start, exit: 0, set: { running: true } }
+  - { step: start, part: verify, passes: state.running }
+  - { step: start, part: undo, set: { running: false } }
+always:
+  - { that: "!(hosts.hv1.running && hosts.hv2.running)", else: the guest runs twice }
+  - { that: '!hosts.hv2.running || hosts.hv2.image == "v1"', else: it runs from a torn image }
+undone:
+  - { that: hosts.hv1.running && !hosts.hv2.running, else: it does not run where it ran }
+tests:
+  - name: a guest is moved
+    expect:
+      path: [stop, copy, start]
+      state: { hv1: { running: false }, hv2: { running: true, image: v1 } }
+"#;
+
+/// The same, and nobody looks at the copy.
+fn trusting() -> String {
+    let look = MOVE.lines().find(|line| line.contains("sha256sum")).unwrap();
+    MOVE.replace(&format!("{look}\n"), "")
+}
+
+#[test]
+fn a_runbook_without_mistakes_passes_with_every_fault() {
+    let place = place(MOVE, MOVE_TEST);
+    let (code, complaints) = faults(&place);
+    assert_eq!((code, complaints), (0, Vec::new()));
+}
+
+#[test]
+fn a_missing_verify_is_found() {
+    let without = trusting()
+        .replace("    verify: { run: test \"$(virsh domstate \"$vm\")\" = \"shut off\", within: 5m, every: 2s }\n", "");
+    assert_ne!(without, trusting());
+    let place = place(&without, MOVE_TEST);
+    let (code, complaints) = faults(&place);
+    assert_eq!(code, 4);
+    // The guest is still running when its disk is copied.
+    assert!(complaints[0].contains("it runs from a torn image"), "{complaints:#?}");
+
+    // What ends at once without doing its work is found only by making it so.
+    let quick = MOVE_TEST.replace("later: { after: 30s, set: { running: false } }", "set: { running: false }");
+    place.write("runbooks/move.test.yaml", &quick);
+    assert_eq!(place.piton(&["test"]).code, 0);
+    let (code, complaints) = faults(&place);
+    assert_eq!(code, 4);
+    let silent = "when `run` of stop[hv1] exits with 0, having done nothing";
+    assert!(complaints.iter().any(|c| c.starts_with(silent) && c.contains("the guest runs twice")), "{complaints:#?}");
+}
+
+#[test]
+fn repeat_safe_on_what_is_not_safe_is_found() {
+    let place = place(&trusting(), MOVE_TEST);
+    let counted = MOVE_TEST.replace(
+        "    takes: 10m",
+        "    takes: 10m\n    set: { copies: \"{{ (state.get(\\\"copies\\\") ?? 0) + 1 }}\" }",
+    );
+    assert_ne!(counted, MOVE_TEST);
+    place.write("runbooks/move.test.yaml", &counted);
+    assert_eq!(place.piton(&["test"]).code, 0, "without faults nothing is done twice");
+    let (code, complaints) = faults(&place);
+    assert_eq!(code, 4);
+    let twice =
+        "when `run` of copy[hv1] is lost, having done its work: copy[hv1] has `repeat: safe` and was done again";
+    assert!(complaints.iter().any(|c| c.starts_with(twice)), "{complaints:#?}");
+}
+
+#[test]
+fn a_wrong_undo_is_found() {
+    // It takes the guest back to the old host before it is gone from the new one.
+    let wrong = MOVE.replace("    undo: virsh destroy \"$vm\"\n", "    undo: echo forgotten\n");
+    let place = place(&wrong, &MOVE_TEST.replace("part: undo, set: { running: false } }", "part: undo }"));
+    assert_eq!(place.piton(&["test"]).code, 0, "without faults nothing is undone");
+    let (code, complaints) = faults(&place);
+    assert_eq!(code, 4);
+    assert!(
+        complaints.iter().any(|c| c.contains("start[hv2]") && c.contains("the guest runs twice")),
+        "{complaints:#?}"
+    );
+}
+
+#[test]
+fn an_undo_that_is_not_there_is_found() {
+    let without = MOVE.split("    undo: |").next().unwrap().to_owned() + &MOVE[MOVE.find("  - id: copy").unwrap()..];
+    let place = place(&without, MOVE_TEST);
+    let (code, complaints) = faults(&place);
+    assert_eq!(code, 4);
+    assert!(complaints.iter().any(|c| c.contains("it does not run where it ran")), "{complaints:#?}");
+}
+
+#[test]
+fn the_same_test_gives_the_same_result() {
+    let wrong = MOVE.replace("    undo: virsh destroy \"$vm\"\n", "");
+    let place = place(&wrong, MOVE_TEST);
+    let first = place.piton(&["test", "--faults", "--json"]);
+    for _ in 0..3 {
+        assert_eq!(place.piton(&["test", "--faults", "--json"]).out, first.out);
+    }
+}
+
+#[test]
+fn what_nothing_answers_is_said_and_how_to_answer_it() {
+    let place = place(MOVE, &MOVE_TEST.replace("  - { step: start, part: verify, passes: state.running }\n", ""));
+    insta::assert_snapshot!(place.snapshot(&["test"]));
+}
+
+#[test]
+fn what_was_expected_and_what_happened_is_shown_with_its_place() {
+    let expects = MOVE_TEST
+        .replace(
+            "path: [stop, copy, start]",
+            "path: [stop, start]\n      tasks: { copy: skipped }\n      outputs: { copy: { bytes: 5 } }",
+        )
+        .replace(
+            "hv1: { running: false }, hv2: { running: true, image: v1 }",
+            "hv2: { running: true, image: v2, torn: null }",
+        );
+    let place = place(MOVE, &expects);
+    insta::assert_snapshot!(place.snapshot(&["test"]));
+}
+
+#[test]
+fn every_fault_of_a_test_file_is_told_at_once() {
+    let faulty = r#"
+test: other
+hosts: { -x: {}, hv1: { stat: {} } }
+groups: { all_of_them: [hv9] }
+answers:
+  - { step: stop, exit: 256 }
+  - { step: stop, exit: 1, passes: "true" }
+  - { step: stop, part: running }
+  - { script: "(" }
+  - { step: stop, when: "stat.running" }
+  - { step: stop, set: { running: "{{ }}" }, later: { set: {} } }
+model: |
+  fn answr(host) {}
+always: [ "hosts.hv1.running ==" ]
+tests:
+  - params: {}
+    says: [ { say: retry }, { say: shout } ]
+    faults: { except: [ { at: stop, fault: explodes } ] }
+    expect: { outcome: good, tasks: { stop: done } }
+"#;
+    insta::assert_snapshot!(place(MOVE, faulty).snapshot(&["test"]));
+}
+
+#[test]
+fn parameters_and_hosts_that_do_not_fit_fail_the_test() {
+    let wrong = MOVE_TEST.replace("vm: web1", "vm: -x, vn: y").replace("  hv2: { state", "  hv3: { state");
+    let ran = place(MOVE, &wrong).piton(&["test"]);
+    assert_eq!(ran.code, 4, "{}", ran.err);
+    assert!(ran.out.contains("vn"), "{}", ran.out);
+}
+
+#[test]
+fn time_does_not_pass_and_words_are_heard() {
+    let runbook = r#"
+runbook: move
+title: Wait for a day
+params: {}
+steps:
+  - { id: day, wait: { for: 1d } }
+  - { id: long, hosts: hv1, run: sleep, timeout: 2h, retry: { times: 2, delay: 1h, on: timeout } }
+  - { id: never, hosts: hv1, run: "true" }
+"#;
+    let test = r#"
+test: move
+hosts: { hv1: {} }
+tests:
+  - name: it hangs, is tried again, and is cancelled
+    answers:
+      - { step: long, attempt: 2, takes: 90m }
+      - { step: long, hangs: true }
+      - { step: never, takes: 1h }
+    says: [ { say: cancel, at: "never[hv1]", by: ann@desk } ]
+    expect: { outcome: cancelled, path: [day, long, never], tasks: { long: ran, never: failed } }
+  - name: what hangs for ever is said
+    answers:
+      - { step: long }
+      - { step: never, hangs: true }
+"#;
+    let place = place(runbook, test);
+    insta::assert_snapshot!(place.snapshot(&["test"]));
+    assert_eq!(place.piton(&["test", "--only", "cancelled"]).code, 0);
+    assert_eq!(place.piton(&["test", "--faults", "--only", "cancelled"]).code, 0);
+}
+
+#[test]
+fn files_are_put_and_got_and_outputs_read() {
+    let runbook = r#"
+runbook: move
+title: Files
+steps:
+  - { id: read, hosts: hv1, run: cat, outputs: { free: { from: stdout, match: 'free (\d+)' } } }
+  - { id: put, hosts: hv1, put: { content: "free {{ steps.read.outputs.free }}\n", to: /etc/free } }
+  - { id: get, hosts: hv1, get: { from: /etc/free, to: fetched/free } }
+  - { id: own, hosts: hv1, put: { from: motd, to: /etc/motd } }
+  - { id: none, hosts: hv1, get: { from: /etc/none, to: none }, on_failure: continue }
+"#;
+    let test = r#"
+test: move
+hosts: { hv1: {}, local: {} }
+answers: [ { step: read, stdout: "free 12 of 20\n", outputs: { total: 20 } } ]
+tests:
+  - name: files
+    expect:
+      outcome: failed
+      outputs: { read: { free: "12", total: "20" } }
+      tasks: { none: failed }
+      state:
+        hv1: { files: { /etc/free: "free 12\n", /etc/motd: "hello\n" } }
+        local: { files: { fetched/free: "free 12\n" } }
+"#;
+    let place = place(runbook, test);
+    place.write("motd", "hello\n");
+    let ran = place.piton(&["test", "--faults"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+}
+
+#[test]
+fn tests_are_chosen_by_name_and_written_for_servers() {
+    let place = place(MOVE, &MOVE_TEST.replace("name: a guest is moved", "name: a <guest> & \"more\""));
+    place.write("runbooks/deep/copy.yaml", &MOVE.replace("runbook: move", "runbook: copy"));
+    let other = MOVE_TEST
+        .replace("test: move", "test: copy")
+        .replace("hv2: { running: true, image: v1 }", "hv2: { image: v3 }");
+    place.write("runbooks/deep/copy.test.yaml", &other);
+    let ran = place.piton(&["test", "--junit", "out.xml", "--json"]);
+    assert_eq!(ran.code, 4, "{}", ran.err);
+    assert_eq!((ran.json()[0]["passed"].as_u64(), ran.json()[0]["failed"].as_u64()), (Some(1), Some(1)));
+    let xml = std::fs::read_to_string(place.project().join("out.xml")).unwrap();
+    let times = regex::Regex::new("time=\"[0-9.]+\"").unwrap();
+    insta::assert_snapshot!(times.replace_all(&xml, "time=\"T\""));
+    for (word, code) in
+        [("mov*", 0), ("copy", 4), ("*o*", 4), ("runbooks/move.yaml", 0), ("runbooks/move.test.yaml", 0)]
+    {
+        assert_eq!(place.piton(&["test", word]).code, code, "{word}");
+    }
+    assert_eq!(place.piton(&["test", "none*"]).code, 2);
+    assert_eq!(place.piton(&["test", "--only", "nothing of that name"]).code, 2);
+}
