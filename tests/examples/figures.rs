@@ -24,12 +24,13 @@ fn main() -> Any<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let bench = Bench { sshd: Sshd::start(), piton, runtime };
     let wanted: Vec<String> = std::env::args().skip(1).collect();
-    let cases: [(&str, Case); 6] = [
+    let cases: [(&str, Case); 7] = [
         ("steps", steps),
         ("single", single),
         ("hosts", hosts),
         ("output", output),
         ("local", local),
+        ("floor", floor),
         ("waiting", waiting),
     ];
     for (name, case) in cases {
@@ -257,6 +258,24 @@ fn local(bench: &Bench) -> Any<()> {
     for (count, shape, cost) in each {
         println!("{shape} of {count}: {cost:.2} ms a step");
     }
+    Ok(())
+}
+
+/// What a job on this machine costs before there is an engine: a shell in a session of its own, against a shell.
+fn floor(_bench: &Bench) -> Any<()> {
+    let thousand = |words: &[&str]| -> Any<Duration> {
+        let begun = Instant::now();
+        for _ in 0..1_000 {
+            Command::new(words[0]).args(&words[1..]).stdin(Stdio::null()).status()?;
+        }
+        Ok(begun.elapsed())
+    };
+    let mut pairs = Vec::new();
+    for _ in 0..5 {
+        let ours = thousand(&["/usr/bin/setsid", "/bin/sh", "-c", "true"])?;
+        pairs.push((ms(ours), ms(thousand(&["/bin/sh", "-c", "true"])?)));
+    }
+    compare("1,000 times `setsid sh -c true`, against `sh -c true`", &pairs);
     Ok(())
 }
 

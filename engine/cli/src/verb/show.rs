@@ -103,7 +103,8 @@ fn text(run: &Run, summary: &RunSummary, store: &Store, past: bool, out: &mut Ou
     }
     out.line(format_args!("state    {phase}{adrift}, {}", took(end.since(created))))?;
     out.line(format_args!("asked    {} by {}", times.date(created), visible(summary.by.as_bytes())))?;
-    if let Some(owner) = &summary.owner {
+    // Whoever drove it to its end may still be tidying up on the hosts.
+    if let Some(owner) = summary.owner.as_ref().filter(|_| !over) {
         out.line(format_args!("engine   {}", visible(owner.as_bytes())))?;
     }
     for (name, value) in &run.plan().params {

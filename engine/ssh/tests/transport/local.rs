@@ -315,3 +315,38 @@ async fn what_nobody_came_back_for_is_swept_unless_it_lives_and_is_never_run_aga
         assert_eq!(after.stop(&alive, 0, &Noted::default()).await, Ok(()), "{sh}");
     }
 }
+
+/// Carries `count` jobs at once and gives what each printed.
+async fn together(hosts: &Hosts, count: usize, script: &str) -> Vec<String> {
+    let run = run_id();
+    let jobs: Vec<_> = (0..count).map(|n| job(run, &host("local"), &format!("s{n}"), script)).collect();
+    let all = jobs.iter().map(|job| async {
+        let mut kept = Kept::default();
+        let end = hosts.carry(job, Launch::Fresh, &mut kept, &Noted::default()).await;
+        assert_eq!(exit_of(&end), 0);
+        kept.out()
+    });
+    futures_util::future::join_all(all).await
+}
+
+#[tokio::test]
+async fn many_short_jobs_at_once_share_a_few_shells() {
+    let dir = tempfile::tempdir().unwrap();
+    let base = Some(dir.path().to_str().unwrap().to_owned());
+    // Nobody gives up waiting for a shell, however slow this machine is today.
+    let patience = std::time::Duration::from_secs(600);
+    let hosts = Hosts::new(BTreeMap::new(), Options { base, patience, ..Options::default() });
+    let mut shells = together(&hosts, 60, "echo $PPID").await;
+    shells.sort();
+    shells.dedup();
+    let cores = std::thread::available_parallelism().unwrap().get();
+    assert!(shells.len() <= (cores * 2).max(4), "{} shells", shells.len());
+}
+
+#[tokio::test]
+async fn jobs_that_wait_for_each_other_all_run_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let all = ": >\"$PITON_TASK\"; while set -- s*; [ $# -lt 40 ]; do sleep 0.1; done; echo $#";
+    let met = together(&hosts("sh", dir.path()), 40, all).await;
+    assert_eq!(met, vec!["40\n".to_owned(); 40]);
+}
