@@ -2,8 +2,10 @@
 
 mod build;
 mod diff;
+mod edges;
 mod graph;
 mod grow;
+mod hosts;
 mod items;
 mod order;
 mod shape;

@@ -1,0 +1,112 @@
+//! Which hosts a parameter or a step means.
+
+use std::collections::BTreeSet;
+
+use crate::expr::{Scope, Template};
+use crate::fault::{Fault, FaultCode, Place};
+use crate::ids::HostName;
+use crate::runbook::{Action, Param, ParamKind, Step};
+use crate::value::Value;
+
+use super::build::{Document, Surroundings};
+
+/// `host` and `hosts` parameters name hosts that exist; a `hosts` value becomes the list of them.
+pub(super) fn host_param(param: &Param, value: &mut Value, around: &Surroundings<'_>) -> Result<(), Fault> {
+    let bad = |message: String| Fault {
+        code: FaultCode::UnknownHost,
+        message: format!("parameter `{}`: {message}", param.name),
+        place: None,
+        hint: None,
+    };
+    match &param.kind {
+        ParamKind::Host => {
+            let name = value.as_str().unwrap_or_default();
+            let found = around.inventory.select(name, around.allow_unknown_hosts).map_err(|e| bad(e.to_string()))?;
+            match found.as_slice() {
+                [one] => *value = Value::String(one.as_str().to_owned()),
+                many => return Err(bad(format!("`{name}` is {} hosts, exactly one is needed", many.len()))),
+            }
+        }
+        ParamKind::Hosts => {
+            let found = select_all(texts(value), around).map_err(bad)?;
+            if found.is_empty() {
+                return Err(bad("names no host".to_owned()));
+            }
+            *value = found.into_iter().map(|h| Value::String(h.as_str().to_owned())).collect();
+        }
+        ParamKind::String
+        | ParamKind::Name
+        | ParamKind::Integer
+        | ParamKind::Number
+        | ParamKind::Boolean
+        | ParamKind::Duration
+        | ParamKind::Size
+        | ParamKind::Path
+        | ParamKind::Enum(_)
+        | ParamKind::List => {}
+    }
+    Ok(())
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(items) => items.iter().map(crate::value::to_text).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+            vec![crate::value::to_text(value)]
+        }
+    }
+}
+
+/// Hosts in the order of the patterns, each once.
+fn select_all(patterns: Vec<String>, around: &Surroundings<'_>) -> Result<Vec<HostName>, String> {
+    let mut hosts = Vec::new();
+    let mut seen = BTreeSet::new();
+    for pattern in patterns.iter().flat_map(|p| p.split([',', ' ', '\n'])).filter(|p| !p.is_empty()) {
+        let found = around.inventory.select(pattern, around.allow_unknown_hosts).map_err(|e| e.to_string())?;
+        hosts.extend(found.into_iter().filter(|host| seen.insert(host.clone())));
+    }
+    Ok(hosts)
+}
+
+/// The hosts that a step runs on.
+pub(super) fn hosts_of(
+    step: &Step,
+    scope: &Scope,
+    around: &Surroundings<'_>,
+    document: &Document<'_>,
+) -> Result<Vec<HostName>, Vec<Fault>> {
+    let Some(wanted) = &step.hosts else {
+        return Ok(match &step.action {
+            Action::Assert(_) | Action::WaitFor(_) | Action::Block | Action::Call(_) => Vec::new(),
+            Action::Run(_) | Action::Exec(_) | Action::Put(_) | Action::Get(_) | Action::WaitUntil(_) => {
+                HostName::new(HostName::LOCAL).into_iter().collect()
+            }
+        });
+    };
+    let fault = |message: String, hint: Option<&str>| {
+        vec![Fault {
+            code: FaultCode::UnknownHost,
+            message: format!("step `{}`: {message}", step.id),
+            place: Some(Place { source: document.source.clone(), span: step.span }),
+            hint: hint.map(str::to_owned),
+        }]
+    };
+    let value_of = |template: &Template| template.value(scope).map(|v| texts(&v));
+    let mut patterns = Vec::new();
+    for template in wanted {
+        match value_of(template) {
+            Ok(mut found) => patterns.append(&mut found),
+            Err(error) => {
+                return Err(fault(
+                    format!("`hosts: {}`: {error}", template.source()),
+                    Some("hosts are chosen when the plan is made: parameters are known then, outputs of steps are not"),
+                ));
+            }
+        }
+    }
+    let hosts = select_all(patterns, around).map_err(|error| fault(error, None))?;
+    if hosts.is_empty() {
+        return Err(fault("there is no host to run on".to_owned(), Some("name at least one host in `hosts`")));
+    }
+    Ok(hosts)
+}
