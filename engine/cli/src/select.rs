@@ -1,6 +1,6 @@
 //! Which task somebody means.
 
-use piton_core::ids::TaskId;
+use piton_core::ids::{BadName, TaskId};
 use piton_core::plan::TaskIndex;
 use piton_core::run::Run;
 
@@ -8,7 +8,9 @@ use crate::exit::Failure;
 
 /// The task that `wanted` means: its name, or its step's if that has one task only.
 pub(crate) fn task(run: &Run, wanted: &str) -> Result<TaskIndex, Failure> {
-    let id: TaskId = wanted.parse().map_err(|bad: piton_core::ids::BadName| {
+    // `move[guest 7]`: an item can have a name that no host can.
+    let by_item = || wanted.replacen('[', "[/", 1).parse::<TaskId>();
+    let id: TaskId = wanted.parse().or_else(|bad| by_item().map_err(|_| bad)).map_err(|bad: BadName| {
         Failure::usage(format!("`{}` is not a task: {}", wanted.escape_debug(), bad.rule()))
             .hint(format!("`piton show {}` lists the tasks", run.id()))
     })?;

@@ -20,12 +20,18 @@ impl Runbook {
 
 /// Checks the calls of a runbook, and of all those that it reaches: every fault, each in the document that makes it.
 pub fn check_calls(root: &Runbook, source: &Source, library: &Library) -> Vec<Fault> {
+    let root_source = source;
     let mut faults = Vec::new();
     let mut seen = BTreeSet::from([root.name.clone()]);
     let mut open = vec![(root, source)];
     while let Some((runbook, source)) = open.pop() {
         for call in runbook.calls() {
-            let called = if call.runbook == root.name { None } else { library.get(&call.runbook) };
+            let called = library.get(&call.runbook).map(|(runbook, source)| (runbook, source));
+            let itself = (call.runbook == root.name).then_some((root, root_source));
+            let called = itself.or(called);
+            if let Some((called, _)) = called {
+                check_arguments(call, called, source, &mut faults);
+            }
             if let Some(cycle) = cycle(root, runbook, call, library) {
                 let message = format!("runbooks cannot call each other in a circle: {}", cycle.join(" → "));
                 faults.push(Fault::at(FaultCode::Cycle, source, call.span, message));
@@ -37,7 +43,6 @@ pub fn check_calls(root: &Runbook, source: &Source, library: &Library) -> Vec<Fa
                 faults.push(fault.did_you_mean(call.runbook.as_str(), library.keys().map(RunbookName::as_str)));
                 continue;
             };
-            check_arguments(call, called, source, &mut faults);
             if seen.insert(called.name.clone()) {
                 open.push((called, text));
             }
