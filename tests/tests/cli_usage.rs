@@ -150,6 +150,10 @@ fn the_help_of_verbs_that_look() {
               that begins with `@`
 
     Options:
+          --secret <NAME=SOURCE>
+              Where a secret comes from: `env:NAME`, `file:PATH`, `cmd:COMMAND`, or `prompt` to be asked
+              for it
+
           --undo
               Show the way back instead: the order, the scripts, what is left as it is
 
@@ -356,6 +360,10 @@ fn the_help_of_verbs_that_act() {
               that begins with `@`
 
     Options:
+          --secret <NAME=SOURCE>
+              Where a secret comes from: `env:NAME`, `file:PATH`, `cmd:COMMAND`, or `prompt` to be asked
+              for it
+
           --detach
               Let the run go on in the background from the start
 
@@ -369,7 +377,8 @@ fn the_help_of_verbs_that_act() {
     Drive a run that nobody drives, from where it is
 
     What was finished is not done again, and what runs on hosts is found and followed. A run whose
-    engine died is taken over, one that another engine drives is only watched.
+    engine died is taken over, one that another engine drives is only watched. `--secret` gets a secret
+    from elsewhere than the run says, this time only.
 
     Usage: piton resume [OPTIONS] [RUN]
 
@@ -380,6 +389,10 @@ fn the_help_of_verbs_that_act() {
     Options:
           --latest
               The newest run that is open
+
+          --secret <NAME=SOURCE>
+              Where a secret comes from: `env:NAME`, `file:PATH`, `cmd:COMMAND`, or `prompt` to be asked
+              for it
 
       -h, --help
               Print help (see a summary with '-h')

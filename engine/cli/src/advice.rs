@@ -1,7 +1,10 @@
 //! What a person can do now about a run that waits for them, as commands to copy.
 
+use std::collections::BTreeMap;
+
+use piton_core::ids::ParamName;
 use piton_core::plan::TaskIndex;
-use piton_core::run::{ParkCause, Phase, Run, TaskState, Undo};
+use piton_core::run::{Held, ParkCause, Phase, Run, TaskState, Undo};
 use serde_json::{Value, json};
 
 use crate::screen::{BOLD, DIM, YELLOW, paint};
@@ -59,7 +62,7 @@ pub(crate) fn choices(run: &Run, index: TaskIndex, store: &Store) -> Vec<Choice>
 pub(crate) fn lines(run: &Run, store: &Store, color: bool) -> Vec<String> {
     const SHOWN: usize = 10;
     let parked: Vec<TaskIndex> = run.parked().collect();
-    let mut lines = Vec::new();
+    let mut lines = missing_lines(run, store, color);
     for &task in parked.iter().take(SHOWN) {
         let id = paint(color, BOLD, run.graph().id(task));
         let why = reason(run, task);
@@ -81,14 +84,46 @@ pub(crate) fn choice_lines(run: &Run, task: TaskIndex, store: &Store, color: boo
     choices.into_iter().map(line).collect()
 }
 
+/// What a person can do about secrets that cannot be had.
+fn missing_lines(run: &Run, store: &Store, color: bool) -> Vec<String> {
+    let missing = missing(run);
+    let mut lines: Vec<String> = Vec::new();
+    for (name, why) in missing {
+        let secret = paint(color, BOLD, format_args!("the secret {name}"));
+        let why = visible(why.as_bytes()).into_owned();
+        lines.push(format!("{secret} {} {why}", paint(color, YELLOW, "cannot be had:")));
+    }
+    if let Some((name, _)) = missing.first_key_value() {
+        let told: String = store.told.iter().map(|w| format!("{} ", word(w))).collect();
+        let elsewhere = format!("piton {told}resume {} --secret {name}=SOURCE", run.id());
+        let width = elsewhere.chars().count();
+        let resume = format!("piton {told}resume {}", run.id());
+        for (command, meaning) in [(resume, "try to get it again"), (elsewhere, "get it from elsewhere this time")] {
+            lines.push(format!("  {command:width$}  {}", paint(color, DIM, format_args!("# {meaning}"))));
+        }
+    }
+    lines
+}
+
+/// The secrets that cannot be had, and why.
+pub(crate) fn missing(run: &Run) -> &BTreeMap<ParamName, String> {
+    static NONE: BTreeMap<ParamName, String> = BTreeMap::new();
+    match &run.secrets().held {
+        Held::Missing(missing) if run.outcome().is_none() => missing,
+        Held::Missing(_) | Held::Nothing | Held::Awaited | Held::Fetched => &NONE,
+    }
+}
+
 /// The parked tasks for programs.
 pub(crate) fn as_json(run: &Run, store: &Store) -> Vec<Value> {
-    run.parked()
-        .map(|task| {
-            let commands: Vec<String> = choices(run, task, store).into_iter().map(|c| c.command).collect();
-            json!({ "task": run.graph().id(task), "why": reason(run, task), "commands": commands })
-        })
-        .collect()
+    let told: String = store.told.iter().map(|w| format!("{} ", word(w))).collect();
+    let resume = format!("piton {told}resume {}", run.id());
+    let secrets = missing(run).iter().map(|(name, why)| json!({ "secret": name, "why": why, "commands": [resume] }));
+    let tasks = run.parked().map(|task| {
+        let commands: Vec<String> = choices(run, task, store).into_iter().map(|c| c.command).collect();
+        json!({ "task": run.graph().id(task), "why": reason(run, task), "commands": commands })
+    });
+    secrets.chain(tasks).collect()
 }
 
 /// A word of a command line, quoted only where a shell needs it.

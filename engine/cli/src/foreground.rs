@@ -2,13 +2,15 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use piton_core::ids::RunId;
+use piton_core::ids::{ParamName, RunId};
 use piton_core::plan::Plan;
 use piton_core::run::{Run, TaskState, Word};
 use piton_runner::clock::{Clock, SystemClock};
 use piton_runner::journal::{JournalError, RunStatus};
+use piton_runner::secrets::SystemSecrets;
 use piton_runner::{DriveError, Driver, End, Ports};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -31,6 +33,8 @@ const TAKEN_WITHIN: Duration = Duration::from_secs(3);
 pub(crate) struct Foreground {
     /// What to drive it with.
     pub ports: Ports,
+    /// Secrets that an engine in the background cannot have.
+    only_here: Vec<ParamName>,
     viewer: Viewer,
 }
 
@@ -50,7 +54,14 @@ impl Foreground {
     /// Prepares to drive a run with this plan.
     pub(crate) fn new(store: &Store, screen: &Screen, run: RunId, plan: &Plan) -> Self {
         let viewer = Viewer::new(store, screen, run);
-        Self { ports: parts::ports(store, plan, viewer.observer()), viewer }
+        Self { ports: parts::ports(store, plan, viewer.observer()), only_here: Vec::new(), viewer }
+    }
+
+    /// Has the secrets fetched by this; `only_here` names those that an engine in the background cannot have.
+    pub(crate) fn with_secrets(mut self, secrets: Arc<SystemSecrets>, only_here: Vec<ParamName>) -> Self {
+        self.ports.secrets = secrets;
+        self.only_here = only_here;
+        self
     }
 
     /// Drives the run and tells how it ended.
@@ -84,7 +95,10 @@ impl Foreground {
                     leaving = true;
                     // The one who is to go on is started first: it waits for the lease, which the driver then gives back.
                     match background::engine(store, &[id]) {
-                        Ok(pid) => screen.note(format_args!("The run goes on in the background (process {pid}).")),
+                        Ok(pid) => {
+                            screen.note(format_args!("The run goes on in the background (process {pid})."));
+                            crate::secrets::tell_typed(&self.only_here, id, screen);
+                        }
                         Err(failure) => screen.error(&failure, failure.advice()),
                     }
                     let _driver_is_there = hand_over.send(true);

@@ -18,6 +18,7 @@ mod planning;
 mod project;
 mod report;
 mod screen;
+mod secrets;
 mod select;
 mod store;
 mod tell;

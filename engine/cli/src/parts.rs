@@ -14,17 +14,20 @@ use piton_runner::transport::Transport;
 use piton_store::{DEFAULT_CAP, FileOutputs};
 
 use crate::exit::Failure;
+use crate::secrets;
 use crate::store::Store;
 
 /// What a driver needs to drive a run with this plan.
 pub(crate) fn ports(store: &Store, plan: &Plan, observer: Arc<dyn Observer>) -> Ports {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let options = piton_ssh::Options { hidden: secrets::variables(plan), ..piton_ssh::Options::default() };
     Ports {
         journal: store.journal.clone(),
-        transport: transport(&plan.hosts),
+        transport: Arc::new(piton_ssh::Hosts::new(plan.hosts.clone(), options)),
         outputs: Arc::new(FileOutputs::new(&store.dir, clock.clone(), DEFAULT_CAP)),
         clock,
         observer,
+        secrets: secrets::of(store, plan, secrets::Sources::new()),
     }
 }
 

@@ -6,14 +6,16 @@ use std::path::PathBuf;
 use clap::Args;
 use clap_complete::ArgValueCompleter;
 use piton_core::fault::Source;
+use piton_core::ids::ParamName;
 use piton_core::plan::{Plan, Surroundings};
-use piton_core::runbook::{self, Library, Runbook};
+use piton_core::runbook::{self, Library, ParamKind, Runbook};
 
 use crate::cli::Globals;
 use crate::exit::Failure;
 use crate::inventory::{self, Hosts};
 use crate::library;
 use crate::project::{self, Found, Project};
+use crate::secrets;
 use crate::verb::completing;
 
 /// A runbook and values for its parameters.
@@ -25,6 +27,8 @@ pub(crate) struct Wanted {
     /// Values for its parameters; `KEY=@FILE` takes the value from a file, `KEY=@@…` is a value that begins with `@`
     #[arg(value_name = "KEY=VALUE")]
     pub params: Vec<String>,
+    #[command(flatten)]
+    pub secrets: secrets::SecretArgs,
 }
 
 /// What was made of it.
@@ -40,6 +44,7 @@ pub(crate) struct Planned {
 /// Makes the plan, or says everything that stands in its way.
 pub(crate) async fn plan(globals: &Globals, wanted: &Wanted) -> Result<Planned, Failure> {
     let given = values(&wanted.params)?;
+    let sources = wanted.secrets.read()?;
     let project = project::find(globals.project.as_deref())?;
     let found = project::runbook(project.as_ref(), &wanted.runbook)?;
     let (runbook, mut faults) = project::parse(&found.source);
@@ -59,8 +64,17 @@ pub(crate) async fn plan(globals: &Globals, wanted: &Wanted) -> Result<Planned, 
     let (Some(runbook), Some(hosts), true) = (runbook, hosts, faults.is_empty()) else {
         return Err(Failure::Faults(faults));
     };
-    let plan = build(runbook, &given, &hosts, &found, &called)?;
+    let declared = declared_secrets(&runbook);
+    let mut plan = build(runbook, &given, &hosts, &found, &called)?;
+    let of_project = project.as_ref().map(|project| project.settings.secrets.clone()).unwrap_or_default();
+    secrets::choose(&mut plan, &declared, &sources, &of_project).map_err(Failure::Faults)?;
     Ok(Planned { plan, project, source: found.source })
+}
+
+/// The secrets that a runbook declares, and whether it says where each comes from.
+fn declared_secrets(runbook: &Runbook) -> BTreeMap<ParamName, bool> {
+    let secrets = runbook.params.iter().filter(|param| param.kind == ParamKind::Secret);
+    secrets.map(|param| (param.name.clone(), param.from.is_some())).collect()
 }
 
 /// Makes a plan of a checked runbook.

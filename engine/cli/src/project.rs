@@ -1,13 +1,15 @@
 //! Finds the project and the runbooks in it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use piton_core::fault::{Fault, FaultCode, Place, Source, Span};
-use piton_core::ids::RunbookName;
-use piton_core::runbook::{self, Runbook};
+use piton_core::ids::{ParamName, RunbookName};
+use piton_core::runbook::{self, Runbook, SecretSource};
 use serde::Deserialize;
 
 use crate::exit::Failure;
+use crate::secrets::Sources;
 
 /// What marks a project, and holds its settings.
 pub(crate) const FILE: &str = "piton.toml";
@@ -39,11 +41,14 @@ pub(crate) struct Settings {
     pub journal: Option<String>,
     /// Whether a host may be named that the inventory does not have but the user's ssh config may know.
     pub allow_unknown_hosts: bool,
+    /// The `[secrets]` table: where secrets come from whose runbook does not say it.
+    #[serde(skip)]
+    pub secrets: Sources,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { name: String::new(), inventory: None, journal: None, allow_unknown_hosts: true }
+        Self { name: String::new(), inventory: None, journal: None, allow_unknown_hosts: true, secrets: Sources::new() }
     }
 }
 
@@ -51,6 +56,7 @@ impl Default for Settings {
 #[serde(deny_unknown_fields, default)]
 struct Document {
     project: Settings,
+    secrets: BTreeMap<String, toml::Spanned<String>>,
 }
 
 /// The nearest project: in `chosen` or in the current directory, or above.
@@ -90,7 +96,16 @@ fn settings(source: &Source) -> Result<Settings, Fault> {
             .map(|range| Place { source: source.clone(), span: Span { start: range.start, end: range.end } });
         Fault { code, message, place, hint: None }
     })?;
-    Ok(document.project)
+    let mut secrets = Sources::new();
+    for (name, from) in document.secrets {
+        let span = Span { start: from.span().start, end: from.span().end };
+        let fault = |code, message| Fault::at(code, source, span, message);
+        let name = ParamName::new(&name).map_err(|bad| fault(FaultCode::BadName, bad.to_string()))?;
+        let from = SecretSource::parse(from.get_ref())
+            .map_err(|why| fault(FaultCode::BadValue, format!("the secret `{name}`: {why}")))?;
+        secrets.insert(name, from);
+    }
+    Ok(Settings { secrets, ..document.project })
 }
 
 /// A runbook that was asked for: its text and where it lies.

@@ -87,6 +87,22 @@ impl Teller {
             }
             Event::EngineTook { engine, fence: 1 } => (format!("engine {engine} drives the run"), Tone::Detail),
             Event::EngineTook { engine, .. } => (format!("engine {engine} took the run over"), Tone::Plain),
+            Event::SecretsFetched { changed, .. } if changed.is_empty() => {
+                ("the secrets were fetched".to_owned(), Tone::Detail)
+            }
+            Event::SecretsFetched { changed, .. } => {
+                let names: Vec<String> = changed.iter().map(|name| format!("`{name}`")).collect();
+                let text = format!(
+                    "{} changed since this run last had it: what begins now gets the new one, and nothing more is kept of \
+                     what runs already",
+                    names.join(", ")
+                );
+                (text, Tone::Ask)
+            }
+            Event::SecretsMissing { missing } => {
+                let why: Vec<String> = missing.iter().map(|(name, why)| format!("`{name}`: {why}")).collect();
+                (format!("waits for its secrets: {}", why.join("; ")), Tone::Ask)
+            }
             Event::TaskSkipped { why: SkipCause::ByHand, .. } => ("skipped by hand".to_owned(), Tone::Act),
             Event::TaskSkipped { why, .. } => (format!("skipped: {why}"), Tone::Plain),
             Event::StepExpanded { items, .. } => (found(items), Tone::Plain),
@@ -227,6 +243,8 @@ pub(crate) fn task_of(event: &Event) -> Option<&TaskId> {
         | Event::TakenOver { .. }
         | Event::PlanReplaced { .. }
         | Event::EngineTook { .. }
+        | Event::SecretsFetched { .. }
+        | Event::SecretsMissing { .. }
         | Event::WordTaken { .. }
         | Event::CancelStarted
         | Event::UndoStarted { .. }

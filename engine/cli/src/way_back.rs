@@ -125,7 +125,7 @@ fn text(run: &Run, task: TaskIndex) -> Option<JobText> {
         let step = run.step_of(task);
         let script = step.undo.clone()?;
         let become_user = step.become_user.clone();
-        Some(JobText { shell: script.shell, script: script.text, env: Vec::new(), become_user })
+        Some(JobText { shell: script.shell, script: script.text, env: Vec::new(), sealed: Vec::new(), become_user })
     })
 }
 

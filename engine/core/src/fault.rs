@@ -161,6 +161,8 @@ pub enum FaultCode {
     Conflict,
     /// A parameter's value that its declaration refuses, or a required one that is missing.
     BadParam,
+    /// A secret where it would be seen or kept.
+    SecretLeak,
     /// The document is larger than Piton takes.
     TooLarge,
     /// Something did not come out as a test expects it.
@@ -188,6 +190,7 @@ impl fmt::Display for FaultCode {
             Self::Action => "action",
             Self::Conflict => "conflict",
             Self::BadParam => "bad-param",
+            Self::SecretLeak => "secret-leak",
             Self::TooLarge => "too-large",
             Self::Expectation => "expectation",
         })

@@ -18,6 +18,8 @@ mod order;
 mod property;
 #[path = "run/scale.rs"]
 mod scale;
+#[path = "run/secrets.rs"]
+mod secrets;
 #[path = "run/undo.rs"]
 mod undo;
 #[path = "run/unknown.rs"]

@@ -16,6 +16,9 @@ use crate::executor::Executor;
 use crate::journal::{Batch, Journal, JournalError, Lease, NewRun, RunStatus};
 use crate::observer::{Notice, Observer};
 use crate::output::OutputSink;
+use crate::secrets::Secrets;
+use crate::secrets::news::{Discreet, mask_input};
+use crate::secrets::vault::Vault;
 use crate::transport::Transport;
 
 /// How long a lease lasts without being renewed. Another engine can take a run over this long after its engine stopped.
@@ -43,6 +46,8 @@ pub struct Ports {
     pub outputs: Arc<dyn OutputSink>,
     /// Looks on.
     pub observer: Arc<dyn Observer>,
+    /// Fetches secrets.
+    pub secrets: Arc<dyn Secrets>,
 }
 
 /// How driving came to an end.
@@ -85,6 +90,7 @@ pub struct Driver {
     ports: Ports,
     lease: Lease,
     run: Run,
+    vault: Arc<Vault>,
     executor: Executor,
     news: mpsc::UnboundedReceiver<Input>,
     sender: mpsc::UnboundedSender<Input>,
@@ -194,10 +200,12 @@ impl Driver {
         Ok(self.ports.journal.release(&self.lease).await?)
     }
 
-    fn with(ports: Ports, lease: Lease, run: Run) -> Self {
+    fn with(mut ports: Ports, lease: Lease, run: Run) -> Self {
         let (sender, news) = mpsc::unbounded_channel();
-        let executor = Executor::new(ports.clone(), sender.clone());
-        Self { ports, lease, run, executor, news, sender }
+        let vault = Vault::new(run.plan());
+        ports.observer = Arc::new(Discreet { observer: ports.observer, vault: vault.clone() });
+        let executor = Executor::new(ports.clone(), vault.clone(), sender.clone());
+        Self { ports, lease, run, vault, executor, news, sender }
     }
 
     /// The run as it stands.
@@ -290,8 +298,10 @@ impl Driver {
         let mut next = self.run.clone();
         let mut events = Vec::new();
         let mut taken = Vec::new();
+        let open = self.vault.now().filter(|open| open.masker().is_some());
         for input in inputs {
-            for event in next.decide(input, now) {
+            let masked = open.as_ref().map(|open| mask_input(open, input.clone()));
+            for event in next.decide(masked.as_ref().unwrap_or(input), now) {
                 if let Event::WordTaken { id, .. } = &event {
                     taken.push(*id);
                 }

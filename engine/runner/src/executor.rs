@@ -6,11 +6,12 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use piton_core::ids::{AttemptId, HostName, JobId, RunId};
-use piton_core::run::{Change, Effect, Input, Refusal, Run, TimerId};
+use piton_core::run::{Change, Effect, Held, Input, Refusal, Run, TimerId};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 
 use crate::driver::Ports;
+use crate::secrets::vault::Vault;
 use crate::transport::Launch;
 
 use job::{Carrying, JobTask};
@@ -32,6 +33,7 @@ const CLEAR_WITHIN: Duration = Duration::from_secs(3);
 /// What is in flight for one run.
 pub(crate) struct Executor {
     ports: Ports,
+    vault: Arc<Vault>,
     news: mpsc::UnboundedSender<Input>,
     jobs: HashMap<JobId, Carrying>,
     /// Jobs that are not followed any more because they are to be stopped.
@@ -53,6 +55,7 @@ struct Finished {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Other {
+    Fetch,
     Stop(JobId),
     Transfer(AttemptId),
     Timer(String),
@@ -65,9 +68,10 @@ impl Other {
 }
 
 impl Executor {
-    pub(crate) fn new(ports: Ports, news: mpsc::UnboundedSender<Input>) -> Self {
+    pub(crate) fn new(ports: Ports, vault: Arc<Vault>, news: mpsc::UnboundedSender<Input>) -> Self {
         Self {
             ports,
+            vault,
             news,
             jobs: HashMap::new(),
             let_go: HashMap::new(),
@@ -99,9 +103,17 @@ impl Executor {
     fn begin(&mut self, run: &Run, effect: &Effect, fresh: bool) {
         self.run = Some(run.id());
         match effect {
+            Effect::Fetch => {
+                let (plan, secrets) = (run.plan().clone(), self.ports.secrets.clone());
+                let (vault, news) = (self.vault.clone(), self.news.clone());
+                let handle = tokio::spawn(async move {
+                    let _unheard = news.send(vault.fetch(&plan, secrets.as_ref()).await);
+                });
+                self.others.insert(Other::Fetch, handle.abort_handle());
+            }
             Effect::Carry(job) => {
                 let launch = self.launch(run, job, fresh);
-                match JobTask::new(&self.ports, run, job, self.news.clone()) {
+                match JobTask::new(&self.ports, &self.vault, run, job, self.news.clone()) {
                     Ok(task) => {
                         self.met.insert(task.host().clone());
                         self.jobs.insert(job.clone(), task.carry(launch));
@@ -111,7 +123,7 @@ impl Executor {
             }
             Effect::Stop(job) => {
                 let carrying = self.let_go.remove(job);
-                match JobTask::new(&self.ports, run, job, self.news.clone()) {
+                match JobTask::new(&self.ports, &self.vault, run, job, self.news.clone()) {
                     Ok(task) => {
                         self.met.insert(task.host().clone());
                         let handle = task.stop(carrying).abort_handle();
@@ -122,7 +134,7 @@ impl Executor {
             }
             Effect::Transfer(attempt) => {
                 let news = self.news.clone();
-                let handle = transfer::begin(&self.ports, run, attempt, news).abort_handle();
+                let handle = transfer::begin(&self.ports, &self.vault, run, attempt, news).abort_handle();
                 self.others.insert(Other::Transfer(attempt.clone()), handle);
             }
             Effect::Wake { timer, at } => {
@@ -154,10 +166,17 @@ impl Executor {
 
     fn drop_effect(&mut self, run: &Run, effect: Effect) {
         match effect {
+            Effect::Fetch => {
+                self.others.remove(&Other::Fetch);
+                let secrets = run.secrets();
+                if secrets.held == Held::Fetched {
+                    self.vault.open(secrets.changed);
+                }
+            }
             Effect::Carry(job) => {
                 let Some(carrying) = self.jobs.remove(&job) else { return };
                 if let Some(printed) = carrying.left.get() {
-                    self.finished(run.id(), &job, *printed);
+                    self.finished(run, &job, *printed);
                 } else {
                     carrying.handle.abort();
                     self.let_go.insert(job, carrying);
@@ -181,12 +200,15 @@ impl Executor {
     }
 
     /// The job's result is durable: its files on the host have done their work.
-    fn finished(&mut self, run: RunId, job: &JobId, printed: bool) {
+    fn finished(&mut self, run: &Run, job: &JobId, printed: bool) {
         let Some(host) = job::host_of(job) else { return };
+        // What a script printed stands in its files: a secret is not to stand there for longer than it must.
+        let forget_printed = if run.plan().secrets.is_empty() { FORGET_PRINTED } else { 1 };
+        let run = run.id();
         let finished = self.finished.entry(host.clone()).or_default();
         finished.jobs.push(job.clone());
         finished.printed += usize::from(printed);
-        if finished.printed >= FORGET_PRINTED || finished.jobs.len() >= FORGET_ALL {
+        if finished.printed >= forget_printed || finished.jobs.len() >= FORGET_ALL {
             let (jobs, transport) = (std::mem::take(finished).jobs, self.ports.transport.clone());
             self.background.spawn(async move { transport.forget(run, &host, &jobs).await });
         }

@@ -7,6 +7,7 @@ mod executor;
 pub mod journal;
 pub mod observer;
 pub mod output;
+pub mod secrets;
 pub mod transport;
 
 pub use driver::{DriveError, Driver, End, LEASE, Ports, load, load_up_to};

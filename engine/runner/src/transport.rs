@@ -5,6 +5,7 @@ use piton_core::digest::Digest;
 use piton_core::ids::{HostName, JobId, RunId};
 use piton_core::run::{BootId, Exit, LossCause, Refusal};
 use piton_core::time::Timestamp;
+use secrecy::SecretString;
 
 use crate::observer::Notice;
 use crate::output::{JobOutput, OutputError, Stream};
@@ -68,6 +69,8 @@ pub struct JobSpec {
     /// `PITON_RUN`, `PITON_TASK`, `PITON_ATTEMPT`, `PITON_HOST`, `PITON_JOB`, `PITON_WORK` (a directory of this run
     /// on this host, kept until the run ends), `PITON_OUTPUT` (a file for `key=value` lines).
     pub env: Vec<(String, String)>,
+    /// Further environment variables, which reach the host on a pipe and stand nowhere else.
+    pub secrets: Vec<(String, SecretString)>,
     /// The user to become through `sudo -n`.
     pub become_user: Option<String>,
 }
@@ -154,6 +157,8 @@ pub enum PutBytes {
     Path(std::path::PathBuf),
     /// The text itself.
     Text(String),
+    /// A text that nobody else may see, also not while it is on its way into the file.
+    Secret(SecretString),
 }
 
 /// Files from a host.

@@ -71,6 +71,7 @@ impl World {
             clock: self.clock.clone(),
             outputs: Arc::new(NoOutput),
             observer: self.looker.clone(),
+            secrets: Arc::new(piton_runner::secrets::NoSecrets),
         }
     }
 

@@ -20,6 +20,8 @@ use piton_runner::transport::{
     GetOrder, JobEnd, JobSpec, Launch, Moved, News, Pong, PutBytes, PutOrder, StopError, Transport,
 };
 
+use secrecy::ExposeSecret as _;
+
 use crate::clock::JumpingClock;
 use crate::effects::Effects;
 use crate::site::{Planted, Site, environment};
@@ -313,6 +315,7 @@ impl Transport for Hosts {
         let local = HostName::new(HostName::LOCAL).map_err(|bad| Refusal::Refused(bad.to_string()))?;
         let (source, short) = match &order.source {
             PutBytes::Text(text) => (Some(text.clone()), String::new()),
+            PutBytes::Secret(text) => (Some(text.expose_secret().to_owned()), String::new()),
             PutBytes::Path(path) => (None, self.short(path)),
         };
         self.move_file(&order.host, key, what, move |inner, now| {

@@ -10,6 +10,7 @@ mod hosts;
 pub mod journal;
 mod output;
 mod play;
+mod secrets;
 mod site;
 mod world;
 

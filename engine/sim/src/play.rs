@@ -21,6 +21,7 @@ use crate::clock::JumpingClock;
 use crate::hosts::Hosts;
 use crate::journal::{MemoryJournal, Trouble};
 use crate::output::MemoryOutputs;
+use crate::secrets::SimSecrets;
 use crate::site::{Planted, Site};
 use crate::world::Stage;
 
@@ -139,6 +140,7 @@ impl<'a> Player<'a> {
             clock: self.clock.clone(),
             outputs: self.outputs.clone(),
             observer: self.prompter.clone(),
+            secrets: Arc::new(SimSecrets),
         }
     }
 

@@ -3,6 +3,7 @@
 use piton_core::ids::{Part, TaskId};
 use piton_core::testing::FaultKind;
 use piton_runner::transport::JobSpec;
+use secrecy::ExposeSecret as _;
 
 /// The run's working directory on every simulated host.
 const WORK: &str = "/piton/work";
@@ -34,6 +35,7 @@ pub(crate) struct Site {
 pub(crate) fn environment(spec: &JobSpec) -> Vec<(String, String)> {
     let attempt = &spec.id.attempt;
     let mut env = spec.env.clone();
+    env.extend(spec.secrets.iter().map(|(name, text)| (name.clone(), text.expose_secret().to_owned())));
     env.extend(
         [
             ("PITON_RUN", spec.run.to_string()),

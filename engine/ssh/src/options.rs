@@ -31,6 +31,8 @@ pub struct Options {
     pub greeting: Duration,
     /// Where the sockets of ssh's connections are; made if it is not there. It must be short.
     pub control_dir: Option<PathBuf>,
+    /// Variables of the engine's environment that jobs on its own machine do not inherit: secrets come from them.
+    pub hidden: Vec<String>,
     /// The command that is the POSIX shell on the hosts.
     pub sh: String,
     /// Where jobs are kept on the hosts, instead of the usual places.
@@ -53,6 +55,7 @@ impl Default for Options {
             alive_interval: Duration::from_secs(5),
             greeting: Duration::from_secs(60),
             control_dir: None,
+            hidden: Vec::new(),
             sh: "sh".to_owned(),
             base: None,
             boot_id_path: "/proc/sys/kernel/random/boot_id".to_owned(),

@@ -310,7 +310,11 @@ impl Pool {
             message: format!("no shell on this machine (`setsid sh`): {error}"),
             hope: Hope::None,
         };
-        let mut child = tokio::process::Command::new("setsid")
+        let mut program = tokio::process::Command::new("setsid");
+        for variable in &self.common.options.hidden {
+            program.env_remove(variable);
+        }
+        let mut child = program
             .args(["sh", "-c", &command])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

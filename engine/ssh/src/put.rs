@@ -8,6 +8,7 @@ use std::sync::Arc;
 use piton_core::digest::Digest;
 use piton_core::run::Refusal;
 use piton_runner::transport::{Moved, News, PutBytes, PutOrder};
+use secrecy::ExposeSecret as _;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncSeekExt as _};
 
 use crate::files::{self, CHUNK, Content, Failed, There, check, digest_of_tree, here, persist};
@@ -15,6 +16,9 @@ use crate::pool::Pool;
 
 /// Permission bits of a new file that nobody gave any.
 const PLAIN: u32 = 0o644;
+
+/// And of one with secrets in it.
+const CLOSED: u32 = 0o600;
 
 /// Puts a file, a directory or a text; see [`piton_runner::transport::Transport::put`].
 ///
@@ -27,6 +31,11 @@ pub(crate) async fn put(pool: &Arc<Pool>, order: &PutOrder, news: &dyn News) -> 
         PutBytes::Text(text) => {
             let content = Content::of(text.as_bytes()).await.map_err(|e| Refusal::Refused(e.to_string()))?;
             put_one(&there, order, &order.to, &content, PLAIN, &Source::Text(text)).await
+        }
+        PutBytes::Secret(text) => {
+            let text = text.expose_secret();
+            let content = Content::of(text.as_bytes()).await.map_err(|e| Refusal::Refused(e.to_string()))?;
+            put_one(&there, order, &order.to, &content, CLOSED, &Source::Text(text)).await
         }
         PutBytes::Path(path) => {
             let is = tokio::fs::metadata(path).await.map_err(|error| here(path, &error))?;

@@ -3,6 +3,8 @@
 use std::sync::LazyLock;
 
 use piton_runner::transport::JobSpec;
+use secrecy::ExposeSecret as _;
+use zeroize::Zeroizing;
 
 use crate::options::Options;
 
@@ -46,27 +48,42 @@ pub(crate) fn command(options: &Options, nonce: &str) -> String {
 }
 
 /// The request to launch a job, or to follow it if it is there. `first`: it was certainly never asked for before.
-pub(crate) fn launch(job: &JobSpec, first: bool) -> Vec<u8> {
+pub(crate) fn launch(job: &JobSpec, first: bool) -> Zeroizing<Vec<u8>> {
     let task = &job.id.attempt.task;
     let (run, name) = (job.run.to_string(), job.id.file_name());
     let number = job.id.attempt.number.to_string();
     let task = task.to_string();
     let own = [("PITON_TASK", task.as_str()), ("PITON_ATTEMPT", &number), ("PITON_HOST", job.host.as_str())];
     let given = job.env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let secrets = job.secrets.iter().map(|(name, value)| (name.as_str(), value.expose_secret()));
+    let all: Vec<(&str, &str)> = own.into_iter().chain(given).chain(secrets).collect();
+    // A text that holds secrets has its room from the start: what grows leaves copies behind.
+    let room = |(name, value): &(&str, &str)| name.len() + value.len() + 3 * value.matches('\'').count() + 4;
+    let mut env = Zeroizing::new(String::with_capacity(all.iter().map(room).sum::<usize>() + 1));
     // The shell begins the line with `export` and what it knows itself: it reads byte by byte.
-    let words: Vec<_> = own.into_iter().chain(given).map(|(name, value)| format!("{name}={}", quote(value))).collect();
-    let env = words.join(" ") + "\n";
+    for (name, value) in all {
+        if !env.is_empty() {
+            env.push(' ');
+        }
+        env.push_str(name);
+        env.push('=');
+        env.push_str(&Zeroizing::new(quote(value)));
+    }
+    env.push('\n');
     let mut sections = vec![env.as_str(), &job.script];
     if job.become_user.is_some() {
         sections.extend([BECOME, FETCH]);
     }
     let end = terminator(&sections);
     let user = job.become_user.as_deref().unwrap_or_default();
-    let mut request = format!("launch {run} {name} {end} {}\n{}\n{user}\n", u8::from(first), job.shell);
+    let head = format!("launch {run} {name} {end} {}\n{}\n{user}\n", u8::from(first), job.shell);
+    let room: usize = sections.iter().map(|section| section.len() + end.len() + 2).sum();
+    let mut request = String::with_capacity(head.len() + room);
+    request.push_str(&head);
     for section in sections {
         push_section(&mut request, section, &end);
     }
-    request.into_bytes()
+    Zeroizing::new(request.into_bytes())
 }
 
 /// The request to watch a job that may be there.
@@ -124,7 +141,8 @@ pub(crate) fn unfit(job: &JobSpec) -> Option<String> {
     {
         return Some(format!("{user:?} is not a user to become: letters, digits, `.`, `_`, `@` and `-`"));
     }
-    for (name, value) in &job.env {
+    let secrets = job.secrets.iter().map(|(name, value)| (name, value.expose_secret()));
+    for (name, value) in job.env.iter().map(|(name, value)| (name, value.as_str())).chain(secrets) {
         if !is_variable(name) {
             return Some(format!("{name:?} is not the name of an environment variable"));
         }

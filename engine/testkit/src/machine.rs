@@ -114,7 +114,7 @@ impl Machine {
     pub fn jobs(&self) -> Vec<JobId> {
         let job = |effect: &Effect| match effect {
             Effect::Carry(job) => Some(job.clone()),
-            Effect::Stop(_) | Effect::Transfer(_) | Effect::Wake { .. } => None,
+            Effect::Fetch | Effect::Stop(_) | Effect::Transfer(_) | Effect::Wake { .. } => None,
         };
         self.run.wanted().filter_map(job).collect()
     }
@@ -136,7 +136,7 @@ impl Machine {
     pub fn job(&self, task: &str) -> JobId {
         let found = self.run.wanted().find_map(|effect| match effect {
             Effect::Carry(job) | Effect::Stop(job) if job.attempt.task.to_string() == task => Some(job.clone()),
-            Effect::Carry(_) | Effect::Stop(_) | Effect::Transfer(_) | Effect::Wake { .. } => None,
+            Effect::Fetch | Effect::Carry(_) | Effect::Stop(_) | Effect::Transfer(_) | Effect::Wake { .. } => None,
         });
         found.unwrap_or_else(|| panic!("no job of {task} is wanted, but {:?}", self.wanted()))
     }
@@ -190,7 +190,7 @@ impl Machine {
             .wanted()
             .filter_map(|effect| match effect {
                 Effect::Wake { timer, at } => Some((timer.what == TimerKind::Deadline, *at, timer.clone())),
-                Effect::Carry(_) | Effect::Stop(_) | Effect::Transfer(_) => None,
+                Effect::Fetch | Effect::Carry(_) | Effect::Stop(_) | Effect::Transfer(_) => None,
             })
             .collect();
         timers.sort();
@@ -220,6 +220,7 @@ impl Machine {
 
 fn show(effect: &Effect) -> String {
     match effect {
+        Effect::Fetch => "fetch".to_owned(),
         Effect::Carry(job) => format!("carry {job}"),
         Effect::Stop(job) => format!("stop {job}"),
         Effect::Transfer(attempt) => format!("transfer {attempt}"),
@@ -278,6 +279,8 @@ pub fn check_order(plan: &Plan, log: &[Recorded<Event>]) {
             Event::CallEntered { task, .. } => assert!(grown.insert(task.clone()), "{task} was entered twice"),
             Event::RunCreated { .. }
             | Event::EngineTook { .. }
+            | Event::SecretsFetched { .. }
+            | Event::SecretsMissing { .. }
             | Event::PlanReplaced { .. }
             | Event::TaskUnstartable { .. }
             | Event::JobStarted { .. }

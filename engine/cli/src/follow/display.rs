@@ -218,6 +218,8 @@ impl Manner for Display {
             | Event::TakenOver { .. }
             | Event::PlanReplaced { .. }
             | Event::EngineTook { .. }
+            | Event::SecretsFetched { .. }
+            | Event::SecretsMissing { .. }
             | Event::WordTaken { .. }
             | Event::CancelStarted
             | Event::UndoStarted { .. }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use piton_core::fault::Fault;
-use piton_core::runbook::Library;
+use piton_core::runbook::{Library, ParamKind};
 use serde_json::{Value, json};
 
 use crate::cli::Globals;
@@ -66,7 +66,8 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
         let steps = runbook.steps.len() + runbook.finally.len();
         let what = format!("{}: {}", runbook.name, count(steps, "step"));
         let json = json!({ "runbook": runbook.name, "title": runbook.title, "steps": steps });
-        let plannable = runbook.params.iter().all(|p| p.default.is_some() || !p.required);
+        let plannable =
+            runbook.params.iter().all(|p| p.default.is_some() || !p.required || p.kind == ParamKind::Secret);
         if let Some(hosts) = hosts.as_ref().filter(|_| plannable) {
             let planned = planning::build(runbook, &BTreeMap::new(), hosts, &found, &library);
             if keep_faults(planned, &mut faults)?.is_none() {

@@ -214,6 +214,7 @@ async fn facts(transport: Arc<dyn Transport>, run: RunId, host: HostName) -> Res
         shell: "sh".to_owned(),
         script: FACTS.to_owned(),
         env: Vec::new(),
+        secrets: Vec::new(),
         become_user: None,
     };
     let mut answer = Answered::default();

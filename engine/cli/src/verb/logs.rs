@@ -190,7 +190,7 @@ impl Known {
             .wanted()
             .filter_map(|effect| match effect {
                 Effect::Carry(job) | Effect::Stop(job) => Some(job.clone()),
-                Effect::Transfer(_) | Effect::Wake { .. } => None,
+                Effect::Fetch | Effect::Transfer(_) | Effect::Wake { .. } => None,
             })
             .collect();
         Ok(())

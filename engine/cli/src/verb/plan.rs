@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use piton_core::ids::{AttemptId, HostName, JobId, Part, RunId, TaskId};
+use piton_core::expr::Template;
+use piton_core::ids::{AttemptId, HostName, JobId, ParamName, Part, RunId, TaskId};
 use piton_core::plan::{Plan, PlannedStep, TaskIndex};
 use piton_core::run::{JobText, PutText, Run, TransferText};
-use piton_core::runbook::{Action, OnFailure, Repeat, Retry, RetryOn};
+use piton_core::runbook::{Action, OnFailure, Put, PutSource, Repeat, Retry, RetryOn, Step, speaks_of};
 use piton_core::time::show_duration;
 use piton_core::value::to_text;
 use serde_json::{Value, json};
@@ -88,6 +89,12 @@ pub(crate) fn text(run: &Run, out: &mut Out) -> Result<(), Failure> {
             out.line(format_args!("  {name} = {}", value.replace('\n', "\n    ")))?;
         }
     }
+    if !plan.secrets.is_empty() {
+        out.line("secrets")?;
+        for (name, source) in &plan.secrets {
+            out.line(format_args!("  {name} from {}", visible_lines(source.to_string().as_bytes())))?;
+        }
+    }
     for (index, planned) in plan.steps.iter().enumerate() {
         if planned.finally && (index == 0 || !plan.steps[index - 1].finally) {
             out.line("")?;
@@ -138,6 +145,10 @@ fn step(out: &mut Out, plan: &Plan, run: &Run, index: usize, planned: &PlannedSt
     for (name, value) in &step.env {
         out.line(format_args!("   env      {name}={}", value.source()))?;
     }
+    let secrets = secrets_of(plan, step);
+    if !secrets.is_empty() {
+        out.line(format_args!("   secrets  {}", secrets.join(", ")))?;
+    }
     if step.unless.is_some() {
         scripts(out, run, index, Part::Unless, "unless")?;
     }
@@ -181,7 +192,7 @@ fn scripts(out: &mut Out, run: &Run, index: usize, part: Part, label: &str) -> R
     let mut same: Vec<(Result<JobText, String>, Vec<String>)> = Vec::new();
     for task in run.graph().tasks_of(index) {
         // The environment may differ from host to host; it is shown as it is written.
-        let text = job_text(run, task, part).map(|text| JobText { env: Vec::new(), ..text });
+        let text = job_text(run, task, part).map(|text| JobText { env: Vec::new(), sealed: Vec::new(), ..text });
         let place = place_of(run.graph().id(task));
         match same.iter_mut().find(|(known, _)| *known == text) {
             Some((_, with)) => with.push(place),
@@ -212,6 +223,42 @@ fn scripts(out: &mut Out, run: &Run, index: usize, part: Part, label: &str) -> R
         }
     }
     Ok(())
+}
+
+/// The secrets that a step's scripts get, or the file that it puts.
+fn secrets_of<'p>(plan: &'p Plan, step: &Step) -> Vec<&'p str> {
+    let named = |template: &Template, name: &str| template.roots().contains(name) || template.params().contains(name);
+    let main = match &step.action {
+        Action::Run(script) => Some(script.text.as_str()),
+        Action::WaitUntil(probe) => Some(probe.script.text.as_str()),
+        Action::Exec(_)
+        | Action::Put(_)
+        | Action::Get(_)
+        | Action::Assert(_)
+        | Action::WaitFor(_)
+        | Action::Block
+        | Action::Call(_) => None,
+    };
+    let verify = step.verify.as_ref().map(|probe| probe.script.text.as_str());
+    let others = [&step.unless, &step.undo].into_iter().flatten().map(|script| script.text.as_str());
+    let scripts: Vec<&str> = main.into_iter().chain(verify).chain(others).collect();
+    let content = match &step.action {
+        Action::Put(Put { source: PutSource::Content(text), secret: true, .. }) => Some(text),
+        Action::Put(_)
+        | Action::Run(_)
+        | Action::Exec(_)
+        | Action::Get(_)
+        | Action::Assert(_)
+        | Action::WaitFor(_)
+        | Action::WaitUntil(_)
+        | Action::Block
+        | Action::Call(_) => None,
+    };
+    let gets = |name: &str| {
+        scripts.iter().any(|script| speaks_of(script, name))
+            || step.env.values().chain(content).any(|template| named(template, name))
+    };
+    plan.secrets.keys().map(ParamName::as_str).filter(|name| gets(name)).collect()
 }
 
 fn job_text(run: &Run, task: TaskIndex, part: Part) -> Result<JobText, String> {
@@ -249,7 +296,7 @@ fn written(run: &Run, index: usize, part: Part) -> Option<JobText> {
         ) => None,
     }?;
     let (shell, script) = (script.shell.clone(), script.text.clone());
-    Some(JobText { shell, script, env: Vec::new(), become_user: step.become_user.clone() })
+    Some(JobText { shell, script, env: Vec::new(), sealed: Vec::new(), become_user: step.become_user.clone() })
 }
 
 fn transfers(out: &mut Out, run: &Run, index: usize) -> Result<(), Failure> {
@@ -264,6 +311,7 @@ fn transfers(out: &mut Out, run: &Run, index: usize) -> Result<(), Failure> {
                 let what = match source {
                     PutText::File(path) => path,
                     PutText::Content(text) => format!("{} bytes of text", text.len()),
+                    PutText::Sealed(_) => "a text with secrets".to_owned(),
                 };
                 let mode = mode.map(|m| format!(" mode {m:o}")).unwrap_or_default();
                 let owner = owner.map(|o| format!(" owner {o}")).unwrap_or_default();
@@ -367,6 +415,10 @@ fn as_json(plan: &Plan, run: &Run) -> Value {
             if let Ok(text) = text {
                 value["shell"] = Value::from(text.shell);
                 value["script"] = Value::from(text.script);
+                let secrets: Vec<&str> = text.sealed.iter().map(|(name, _)| name.as_str()).collect();
+                if !secrets.is_empty() {
+                    value["secrets"] = json!(secrets);
+                }
                 value["env"] = json!(text.env.into_iter().collect::<BTreeMap<String, String>>());
             }
             value

@@ -10,14 +10,15 @@ use serde_json::json;
 use crate::cli::Globals;
 use crate::exit::{Code, Failure};
 use crate::foreground::{Foreground, tell_end};
-use crate::parts;
 use crate::screen::Screen;
 use crate::store::Store;
+use crate::{parts, secrets};
 
 /// Drive a run that nobody drives, from where it is
 ///
 /// What was finished is not done again, and what runs on hosts is found and followed. A run whose engine died is taken
-/// over, one that another engine drives is only watched.
+/// over, one that another engine drives is only watched. `--secret` gets a secret from elsewhere than the run says, this
+/// time only.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The run [default: the newest that is open]
@@ -27,12 +28,15 @@ pub(crate) struct Args {
     /// The newest run that is open
     #[arg(long)]
     latest: bool,
+    #[command(flatten)]
+    secrets: secrets::SecretArgs,
 }
 
 /// How often a lease that is held is tried.
 const TRY: Duration = Duration::from_millis(50);
 
 pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Result<Code, Failure> {
+    let instead = args.secrets.read()?;
     let store = Store::here(globals)?;
     let summary = match args.run.filter(|_| !args.latest) {
         Some(wanted) => store.find(&wanted).await?,
@@ -44,7 +48,10 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
         return tell_end(&run, &store, screen);
     }
     let run = piton_runner::load(store.journal.as_ref(), id).await?;
-    let foreground = Foreground::new(&store, screen, id, run.plan());
+    let only_here = secrets::only_here(run.plan(), &instead);
+    let fetching = secrets::of(&store, run.plan(), instead);
+    secrets::ask(run.plan(), &fetching).await?;
+    let foreground = Foreground::new(&store, screen, id, run.plan()).with_secrets(fetching, only_here);
     let owner = parts::owner()?;
     let begun = tokio::time::Instant::now();
     let mut told = false;

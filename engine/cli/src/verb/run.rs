@@ -13,7 +13,7 @@ use crate::foreground::{self, Foreground};
 use crate::planning::{self, Wanted};
 use crate::screen::Screen;
 use crate::store::{Store, is_adrift};
-use crate::{background, parts};
+use crate::{background, parts, secrets};
 
 /// Run a runbook
 ///
@@ -38,8 +38,14 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
         return super::plan::show(&planned.plan, planned.source.name.as_ref(), screen);
     }
     let store = Store::open(globals, planned.project.as_ref())?;
+    if args.detach {
+        secrets::refuse_typed(&planned.plan)?;
+    }
+    let fetching = secrets::of(&store, &planned.plan, secrets::Sources::new());
+    secrets::fetch_all(&planned.plan, &fetching).await?;
     let id = parts::new_run_id()?;
-    let foreground = Foreground::new(&store, screen, id, &planned.plan);
+    let only_here = secrets::only_here(&planned.plan, &secrets::Sources::new());
+    let foreground = Foreground::new(&store, screen, id, &planned.plan).with_secrets(fetching, only_here);
     let runbook = planned.plan.runbook.clone();
     let driver =
         Driver::create(foreground.ports.clone(), id, planned.plan, &parts::speaker(), &parts::owner()?).await?;

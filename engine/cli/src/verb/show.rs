@@ -111,6 +111,9 @@ fn text(run: &Run, summary: &RunSummary, store: &Store, past: bool, out: &mut Ou
         let value = if value.is_null() { "(none)".to_owned() } else { shown_value(value) };
         out.line(format_args!("param    {name} = {value}"))?;
     }
+    for (name, source) in &run.plan().secrets {
+        out.line(format_args!("secret   {name} from {}", visible(source.to_string().as_bytes())))?;
+    }
     out.line("")?;
     let width = run.tasks().map(|(id, _)| id.to_string().chars().count()).max().unwrap_or(4).clamp(4, 48);
     let head = format!("{:width$}  {:9}  {:>5}  {:>8}  ", "TASK", "STATE", "TRIES", "TOOK");

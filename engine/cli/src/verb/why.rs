@@ -200,6 +200,9 @@ fn waiting(run: &Run, task: TaskIndex, before: &[TaskIndex]) -> (String, Option<
         Phase::Main if finally => "waits for the other steps to come to an end: it stands under `finally`".to_owned(),
         Phase::Undoing => "will not start: the run is being undone".to_owned(),
         Phase::Main | Phase::Finally => {
+            if let Some((name, why)) = advice::missing(run).first_key_value() {
+                return (format!("does not start because the secret `{name}` cannot be had: {why}"), None);
+            }
             if let Some(parked) = run.parked().next() {
                 let id = run.graph().id(parked);
                 return (

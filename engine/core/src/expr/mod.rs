@@ -119,6 +119,18 @@ impl Expr {
         &self.0.names.params
     }
 
+    /// The parameter (or variable) that the expression is, where it is `name` or `params.name` and nothing else.
+    pub(crate) fn param(&self) -> Option<&str> {
+        match &self.0.code {
+            Code::Path(path) => match path.as_slice() {
+                [name] => Some(name),
+                [root, name] if root == "params" => Some(name),
+                _ => None,
+            },
+            Code::Rhai(_) => None,
+        }
+    }
+
     /// The value of the expression.
     ///
     /// # Errors

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{Expr, ExprError, Scope};
-use crate::ids::StepId;
+use crate::ids::{ParamName, StepId};
+use crate::runbook::{Piece as Sealing, Sealed};
 use crate::value::{Value, to_text};
 
 /// Text with `{{ expression }}` in it. Cheap to clone.
@@ -97,6 +98,34 @@ impl Template {
     /// The parameters that its expressions name after `params.`; see [`Expr::params`].
     pub fn params(&self) -> &BTreeSet<String> {
         &self.0.params
+    }
+
+    /// Whether a parameter is named only as `{{ name }}` or `{{ params.name }}`, with nothing done to it.
+    pub fn names_alone(&self, name: &str) -> bool {
+        self.0.pieces.iter().all(|piece| match piece {
+            Piece::Text(_) => true,
+            Piece::Expr(expr) => {
+                expr.param() == Some(name) || !(expr.roots().contains(name) || expr.params().contains(name))
+            }
+        })
+    }
+
+    /// The text as [`Template::render`] gives it, but with the secrets left open.
+    ///
+    /// # Errors
+    /// As [`Expr::eval`].
+    pub fn seal(&self, scope: &Scope, is_secret: impl Fn(&str) -> Option<ParamName>) -> Result<Sealed, ExprError> {
+        let mut pieces = Vec::with_capacity(self.0.pieces.len());
+        for piece in &self.0.pieces {
+            pieces.push(match piece {
+                Piece::Text(constant) => Sealing::Text(constant.clone()),
+                Piece::Expr(expr) => match expr.param().and_then(&is_secret) {
+                    Some(name) => Sealing::Secret(name),
+                    None => Sealing::Text(to_text(&expr.eval(scope)?)),
+                },
+            });
+        }
+        Ok(Sealed(pieces))
     }
 
     /// The text with the values in it, each as [`to_text`] writes it.

@@ -7,7 +7,8 @@ use crate::fault::{Fault, FaultCode, Place, Source};
 use crate::ids::{HostName, ParamName, StepId};
 use crate::inventory::{Host, Inventory};
 use crate::runbook::{
-    Action, Call, ForEach, Given, Library, MAX_STEPS, OnFailure, Param, Runbook, Step, read_argument,
+    Action, Call, ForEach, Given, Library, MAX_STEPS, OnFailure, Param, ParamKind, Runbook, SecretSource, Step,
+    read_argument,
 };
 use crate::value::{Map, Value};
 
@@ -40,6 +41,15 @@ impl Plan {
         mut params: BTreeMap<ParamName, Value>,
         around: &Surroundings<'_>,
     ) -> Result<Self, Vec<Fault>> {
+        let mut secrets = BTreeMap::new();
+        for param in runbook.params.iter().filter(|param| param.kind == ParamKind::Secret) {
+            // Where nothing else is said, somebody is asked.
+            match (&param.from, param.required) {
+                (Some(source), _) => drop(secrets.insert(param.name.clone(), source.clone())),
+                (None, true) => drop(secrets.insert(param.name.clone(), SecretSource::Prompt)),
+                (None, false) => drop(params.insert(param.name.clone(), Value::Null)),
+            }
+        }
         let mut builder = Builder { around, steps: Vec::new(), later: Vec::new(), faults: Vec::new() };
         builder.host_params(&runbook.params, &mut params, |_| None);
         let scope = param_scope(&params);
@@ -72,6 +82,7 @@ impl Plan {
             on_failure: runbook.on_failure.unwrap_or_default(),
             max_parallel: runbook.max_parallel,
             params,
+            secrets,
             hosts,
             project: around.project.to_owned(),
             steps,
@@ -240,6 +251,10 @@ impl<'a> Builder<'a> {
         if document.depth >= MAX_CALLS {
             let message = format!("runbooks call each other more than {MAX_CALLS} deep");
             return self.faults.push(Fault::at(FaultCode::TooLarge, document.source, call.span, message));
+        }
+        if runbook.params.iter().any(|param| param.kind == ParamKind::Secret) {
+            let message = format!("`{}` has secret parameters, which a call cannot give", call.runbook);
+            return self.faults.push(Fault::at(FaultCode::BadParam, document.source, call.span, message));
         }
         let place = |name: &str| {
             let span = call.with.get(name).map_or(call.span, |argument| argument.span);

@@ -43,6 +43,7 @@ pub(super) fn host_param(param: &Param, value: &mut Value, around: &Surroundings
         | ParamKind::Size
         | ParamKind::Path
         | ParamKind::Enum(_)
+        | ParamKind::Secret
         | ParamKind::List => {}
     }
     Ok(())

@@ -25,7 +25,7 @@ use crate::digest::Digest;
 use crate::expr::Template;
 use crate::ids::{HostName, ParamName, RunbookName};
 use crate::inventory::Host;
-use crate::runbook::{OnFailure, Param, Step};
+use crate::runbook::{OnFailure, Param, SecretSource, Step};
 use crate::value::Value;
 
 /// An immutable plan. It is stored with the run; a resume never reads the YAML again.
@@ -41,8 +41,11 @@ pub struct Plan {
     pub on_failure: OnFailure,
     /// How many tasks may be in flight at once.
     pub max_parallel: u32,
-    /// Every declared parameter with its value.
+    /// Every declared parameter with its value, but for secrets.
     pub params: BTreeMap<ParamName, Value>,
+    /// Where the secrets come from. An optional one that comes from nowhere is a parameter without a value.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<ParamName, SecretSource>,
     /// The hosts that the plan touches, as the inventory described them then.
     pub hosts: BTreeMap<HostName, Host>,
     /// The directory that relative paths of `put` and `get` begin from; absolute.

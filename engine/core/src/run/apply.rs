@@ -56,7 +56,12 @@ impl Run {
                 self.created = at;
                 Ok(())
             }
-            Event::EngineTook { .. } => Ok(()),
+            Event::EngineTook { .. } => {
+                self.await_secrets();
+                Ok(())
+            }
+            Event::SecretsFetched { marks, changed } => self.secrets_fetched(marks, changed, at),
+            Event::SecretsMissing { missing } => self.secrets_missing(missing),
             Event::TakenOver { from, tasks, .. } => self.taken_over(*from, tasks),
             Event::PlanReplaced { plan, text, .. } => self.plan_replaced(*plan, text),
             Event::WordTaken { id, .. } => {

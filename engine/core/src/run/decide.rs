@@ -12,6 +12,7 @@ use super::cause::{FailureCause, SuccessCause};
 use super::effect::Effect;
 use super::event::{Event, Recorded};
 use super::input::{Input, Refusal};
+use super::secrets::Held;
 use super::state::Run;
 use super::task::{At, Stopping, TaskState};
 
@@ -50,6 +51,16 @@ impl Draft {
         match input {
             Input::Took { engine, fence } => {
                 self.push(Event::EngineTook { engine: engine.clone(), fence: *fence });
+            }
+            Input::SecretsFetched { marks } => {
+                if let Some(event) = self.run.secrets_fetched_now(marks) {
+                    self.push(event);
+                }
+            }
+            Input::SecretsMissing { missing } => {
+                if self.run.secrets().held == Held::Awaited {
+                    self.push(Event::SecretsMissing { missing: missing.clone() });
+                }
             }
             Input::JobStarted { job, boot } => {
                 if self.current(job).is_some() {

@@ -6,6 +6,8 @@ use crate::time::Timestamp;
 /// Something that should be in flight.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Effect {
+    /// Have the run's secrets at hand, and report that.
+    Fetch,
     /// Have the job run on its host (once), follow it, report its end.
     Carry(JobId),
     /// Have the job dead, and prove it.

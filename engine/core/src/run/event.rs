@@ -69,6 +69,19 @@ pub enum Event {
         /// The fencing number of its lease.
         fence: u64,
     },
+    /// The engine has the run's secrets, fetched anew.
+    SecretsFetched {
+        /// What they can be recognized by, made with a key that is not in the journal; empty where there is none.
+        marks: BTreeMap<ParamName, String>,
+        /// Those that are not what they were when they were last fetched.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        changed: Vec<ParamName>,
+    },
+    /// Secrets cannot be had: the run stands still until a person sees to it.
+    SecretsMissing {
+        /// Which, and why.
+        missing: BTreeMap<ParamName, String>,
+    },
     /// The task will not be done.
     TaskSkipped {
         /// Which.

@@ -1,9 +1,11 @@
 //! News from outside, which may be refused.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::ids::{AttemptId, JobId, TaskId};
+use crate::ids::{AttemptId, JobId, ParamName, TaskId};
 use crate::value::{Map, Value};
 
 use super::cause::LossCause;
@@ -19,6 +21,16 @@ pub enum Input {
         engine: String,
         /// The fencing number of its lease.
         fence: u64,
+    },
+    /// The run's secrets were fetched.
+    SecretsFetched {
+        /// What they can be recognized by: `key:digest`; empty where that cannot be told.
+        marks: BTreeMap<ParamName, String>,
+    },
+    /// Secrets cannot be had.
+    SecretsMissing {
+        /// Which, and why.
+        missing: BTreeMap<ParamName, String>,
     },
     /// A job was seen to have begun.
     JobStarted {

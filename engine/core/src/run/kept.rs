@@ -12,6 +12,12 @@ use super::state::{Phase, Run};
 use super::task::{At, Probing, Task, TaskState, Undo};
 
 impl Run {
+    /// Whether nothing can go on without a person.
+    pub fn is_parked(&self) -> bool {
+        let stuck = self.active.is_empty() && !self.parked.is_empty() && self.wanted.is_empty();
+        self.outcome().is_none() && (stuck || self.misses_secrets())
+    }
+
     /// Changes one task, and with it everything that is kept beside the tasks: the sets and what is wanted.
     pub(super) fn change(
         &mut self,

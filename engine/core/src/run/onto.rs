@@ -11,7 +11,7 @@ use crate::plan::{Plan, PlanDiff, TaskGraph, TaskIndex};
 
 use super::cause::{ParkCause, SkipCause};
 use super::decide::Draft;
-use super::effect::Change;
+use super::effect::{Change, Effect};
 use super::event::Event;
 use super::state::{Phase, Run};
 use super::task::TaskState;
@@ -69,6 +69,9 @@ impl Run {
             if new.params.get(name) != Some(value) {
                 whole(format!("the parameter {name} would have another value, and steps have begun with this one"));
             }
+        }
+        if !self.plan.secrets.keys().eq(new.secrets.keys()) {
+            whole("it has other secrets: the engine that goes on with it would have to fetch them first".to_owned());
         }
         for step in &diff.removed {
             for task in self.all_of(step) {
@@ -169,6 +172,7 @@ impl Run {
             abandoned: self.abandoned,
             undone: self.undone,
             last_word: self.last_word,
+            secrets: self.secrets.clone(),
             ..Self::new(self.id, plan)
         };
         // What has grown grows again, from the same items.
@@ -225,6 +229,9 @@ impl Run {
             let graph = next.graph.clone();
             next.parked = next.parked.into_iter().filter(|&task| graph.is_finally(task)).collect();
             next.holding = next.holding.into_iter().filter(|&task| graph.is_finally(task)).collect();
+        }
+        if self.wanted.contains(&Effect::Fetch) {
+            next.wanted.insert(Effect::Fetch);
         }
         next.changes.clear();
         Ok(next)

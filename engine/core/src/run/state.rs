@@ -14,6 +14,7 @@ use crate::value::Value;
 use super::cause::Outcome;
 use super::effect::{Change, Effect};
 use super::input::WordId;
+use super::secrets::Secrets;
 use super::task::{At, Probing, Task, TaskState, Undo};
 use super::turns::Turns;
 
@@ -63,6 +64,7 @@ pub struct Run {
     pub(super) no_return: u32,
     /// The last word that was taken up; words are taken in order.
     pub(super) last_word: Option<WordId>,
+    pub(super) secrets: Secrets,
     pub(super) wanted: OrdSet<Effect>,
     pub(super) changes: Vec<Change>,
 }
@@ -114,6 +116,7 @@ impl Run {
             undo_asked: None,
             no_return: 0,
             last_word: None,
+            secrets: Secrets::default(),
             wanted: OrdSet::new(),
             changes: Vec::new(),
         };
@@ -169,11 +172,6 @@ impl Run {
             Phase::Ended(outcome) => Some(outcome),
             Phase::New | Phase::Main | Phase::Undoing | Phase::Finally => None,
         }
-    }
-
-    /// Whether nothing can go on without a person.
-    pub fn is_parked(&self) -> bool {
-        self.outcome().is_none() && self.active.is_empty() && !self.parked.is_empty() && self.wanted.is_empty()
     }
 
     /// A task's state.

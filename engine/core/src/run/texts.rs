@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::expr::{Expr, Scope, Template};
 use crate::ids::{JobId, ParamName, Part};
 use crate::plan::TaskIndex;
-use crate::runbook::{Action, PutSource, Script};
+use crate::runbook::{Action, Piece, PutSource, Script, Sealed, speaks_of};
 use crate::value::to_text;
 
 use super::state::Run;
@@ -19,6 +19,8 @@ pub struct JobText {
     pub script: String,
     /// Environment variables.
     pub env: Vec<(String, String)>,
+    /// Further ones, with secrets in them. A script gets the secrets that it speaks of, and those of its step's `env`.
+    pub sealed: Vec<(String, Sealed)>,
     /// The user to become.
     pub become_user: Option<String>,
 }
@@ -57,6 +59,8 @@ pub enum PutText {
     File(String),
     /// This text.
     Content(String),
+    /// This text, with secrets in it.
+    Sealed(Sealed),
 }
 
 impl Run {
@@ -83,7 +87,8 @@ impl Run {
             ) => None,
         };
         let Script { text, shell } = script.ok_or_else(|| format!("step {} has no script for {job}", step.id))?;
-        Ok(JobText { shell, script: text, env: self.env(task, job.part)?, become_user: step.become_user.clone() })
+        let (env, sealed) = self.env(task, job.part, &text)?;
+        Ok(JobText { shell, script: text, env, sealed, become_user: step.become_user.clone() })
     }
 
     /// What the attempt's transfer is to move, or why that cannot be told.
@@ -94,6 +99,7 @@ impl Run {
             Action::Put(put) => Ok(TransferText::Put {
                 source: match &put.source {
                     PutSource::File(path) => PutText::File(self.render(task, "from", path)?),
+                    PutSource::Content(text) if put.secret => PutText::Sealed(self.seal(task, "content", text)?),
                     PutSource::Content(text) => PutText::Content(self.render(task, "content", text)?),
                 },
                 to: self.absolute(task, "to", &put.to)?,
@@ -128,7 +134,7 @@ impl Run {
             | Action::Block
             | Action::Call(_) => Ok(()),
         }?;
-        self.env(task, Part::Main).map(drop)
+        self.env(task, Part::Main, "").map(drop)
     }
 
     /// What `when` says, of the step and of the blocks that it stands in, from the outside in.
@@ -184,27 +190,64 @@ impl Run {
         Ok(text)
     }
 
+    /// A text with secrets in it, which stay closed.
+    fn seal(&self, task: TaskIndex, field: &str, template: &Template) -> Result<Sealed, String> {
+        let secret = |name: &str| self.plan.secrets.keys().find(|secret| secret.as_str() == name).cloned();
+        let scope = self.scope(task, template.steps())?;
+        let sealed = template.seal(&scope, secret).map_err(|e| format!("`{field}`: {e}"))?;
+        let has_nul = |piece: &Piece| matches!(piece, Piece::Text(text) if text.contains('\0'));
+        if sealed.0.iter().any(has_nul) {
+            return Err(format!("`{field}`: the value has a NUL character, which no command can take"));
+        }
+        Ok(sealed)
+    }
+
     fn absolute(&self, task: TaskIndex, field: &str, template: &Template) -> Result<String, String> {
         let path = self.render(task, field, template)?;
         if path.starts_with('/') { Ok(path) } else { Err(format!("`{field}`: `{path}` is not an absolute path")) }
     }
 
-    /// The item, the parameters, then what the step itself put out (where it is taken back), then what `env` names: the
-    /// later one of the same name counts.
-    fn env(&self, task: TaskIndex, part: Part) -> Result<Vec<(String, String)>, String> {
+    /// The item, the parameters and the secrets that the script names, then what the step itself put out (where it is taken
+    /// back), then what `env` names: the later one of the same name counts. What is open, and what holds secrets.
+    #[expect(clippy::type_complexity, reason = "two lists of names and what they stand for")]
+    fn env(
+        &self,
+        task: TaskIndex,
+        part: Part,
+        script: &str,
+    ) -> Result<(Vec<(String, String)>, Vec<(String, Sealed)>), String> {
         let mut env: BTreeMap<String, String> = self.item_env(task);
         let params = self.params_of(task).iter().filter(|(_, value)| !value.is_null());
         env.extend(params.map(|(name, value)| (name.as_str().to_owned(), to_text(value))));
+        // The secrets of a run are its own runbook's: those that it calls do not see them.
+        let own = self.plan.caller(self.graph.step(task)).is_none();
+        let secrets: Vec<&ParamName> = self.plan.secrets.keys().filter(|_| own).collect();
+        let spoken_of = secrets.iter().filter(|name| speaks_of(script, name.as_str()));
+        let mut sealed: BTreeMap<String, Sealed> =
+            spoken_of.map(|&n| (n.as_str().to_owned(), Sealed(vec![Piece::Secret(n.clone())]))).collect();
+        env.retain(|name, _| !sealed.contains_key(name));
         if part == Part::Undo {
             // A JSON object may have keys that are no names, and texts that no environment can hold.
             let named = self.task(task).outputs.iter().filter(|(name, _)| ParamName::new(name).is_ok());
-            env.extend(named.map(|(n, v)| (n.clone(), to_text(v))).filter(|(_, text)| !text.contains('\0')));
+            for (name, value) in named.map(|(n, v)| (n, to_text(v))).filter(|(_, text)| !text.contains('\0')) {
+                sealed.remove(name);
+                env.insert(name.clone(), value);
+            }
         }
         for (name, template) in &self.step_of(task).env {
-            let value = self.render(task, &format!("env.{name}"), template)?;
-            env.insert(name.as_str().to_owned(), value);
+            let field = format!("env.{name}");
+            env.remove(name.as_str());
+            sealed.remove(name.as_str());
+            let named = |secret: &&&ParamName| {
+                template.roots().contains(secret.as_str()) || template.params().contains(secret.as_str())
+            };
+            if secrets.iter().any(|secret| named(&secret)) {
+                sealed.insert(name.as_str().to_owned(), self.seal(task, &field, template)?);
+            } else {
+                env.insert(name.as_str().to_owned(), self.render(task, &field, template)?);
+            }
         }
-        Ok(env.into_iter().collect())
+        Ok((env.into_iter().collect(), sealed.into_iter().collect()))
     }
 
     fn exec_script(&self, task: TaskIndex, words: &[Template]) -> Result<Script, String> {

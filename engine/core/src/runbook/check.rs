@@ -1,6 +1,7 @@
 //! What can only be seen when all steps are known: names, order, and what an expression can see.
 
 mod reach;
+pub(super) mod secrets;
 
 use std::collections::BTreeMap;
 
@@ -23,6 +24,7 @@ pub(super) fn check(draft: &Draft<'_>, reader: &mut Reader<'_>) {
     let cycles = graph.check_cycles(reader);
     check_uses(&graph, &draft.names, !cycles, reader);
     check_given(&graph, draft, reader);
+    secrets::check(&draft.params, draft, reader);
 }
 
 struct Graph<'d, 'n> {

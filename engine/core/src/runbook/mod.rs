@@ -4,6 +4,7 @@
 mod calls;
 mod check;
 mod many;
+mod secret;
 mod syntax;
 mod values;
 
@@ -19,6 +20,7 @@ use crate::value::Value;
 
 pub use calls::{Library, check_calls};
 pub use many::{Argument, Call, ForEach, Given, Share};
+pub use secret::{Piece, Sealed, SecretSource, speaks_of};
 pub use syntax::{MAX_STEPS, parse};
 pub(crate) use values::compile;
 pub use values::{check_value, read_argument, read_params, read_value};
@@ -70,6 +72,9 @@ pub struct Param {
     pub max: Option<f64>,
     /// A regular expression the whole text must match.
     pub pattern: Option<String>,
+    /// Where a secret comes from, unless whoever starts the run says otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<SecretSource>,
     /// Where it was written.
     pub span: Span,
 }
@@ -102,6 +107,8 @@ pub enum ParamKind {
     Enum(Vec<String>),
     /// A list of texts without line breaks.
     List,
+    /// A text that nobody may see. It has no value in the plan, only a [`SecretSource`]; expressions do not see it.
+    Secret,
 }
 
 /// What happens when a task fails.
@@ -294,6 +301,9 @@ pub struct Put {
     pub mode: Option<u32>,
     /// `user` or `user:group`.
     pub owner: Option<String>,
+    /// Whether there may be secrets in the text.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub secret: bool,
 }
 
 /// Where the bytes of a `put` come from.

@@ -22,7 +22,7 @@ use crate::yaml::read::shorten;
 const MAX_REGEX: usize = 1 << 20;
 
 /// Reads what was given as `name=value` for the declared parameters: every one has a value afterwards (`null` where an
-/// optional one has neither value nor default).
+/// optional one has neither value nor default), but for secrets, which never have one.
 ///
 /// # Errors
 /// All faults at once: parameters that do not exist, required ones that are missing, values that are refused.
@@ -47,6 +47,12 @@ pub fn read_params(
     }
     let mut values = BTreeMap::new();
     for param in params {
+        if param.kind == ParamKind::Secret {
+            if given.contains_key(param.name.as_str()) {
+                faults.push(given_openly(param));
+            }
+            continue;
+        }
         let value = match given.get(param.name.as_str()) {
             Some(text) => read_value(param, text).map_err(|why| {
                 Fault::bare(FaultCode::BadParam, format!("`{}`: {why}", param.name)).maybe_hint(&param.help)
@@ -68,6 +74,15 @@ pub fn read_params(
     if faults.is_empty() { Ok(values) } else { Err(faults) }
 }
 
+/// A secret on a command line is one that others have seen: the list of processes shows it, and the shell keeps it.
+fn given_openly(param: &Param) -> Fault {
+    let name = &param.name;
+    let message = format!("`{name}` is a secret: its text is not given like this, where others can read it");
+    let hint =
+        format!("say where it comes from: `--secret {name}=env:NAME`, `{name}=file:PATH` or `{name}=cmd:COMMAND`");
+    Fault::bare(FaultCode::BadParam, message).hint(hint)
+}
+
 impl Fault {
     fn maybe_hint(self, help: &str) -> Self {
         if help.is_empty() { self } else { self.hint(help) }
@@ -87,6 +102,7 @@ fn example(param: &Param) -> String {
         ParamKind::Path => "/PATH",
         ParamKind::Enum(choices) => return format!("{}={}", param.name, choices.join("|")),
         ParamKind::List => "ITEM,ITEM",
+        ParamKind::Secret => "env:NAME",
     };
     format!("{}={value}", param.name)
 }
@@ -127,6 +143,7 @@ pub fn read_value(param: &Param, text: &str) -> Result<Value, String> {
         | ParamKind::Duration
         | ParamKind::Size
         | ParamKind::Path
+        | ParamKind::Secret
         | ParamKind::Enum(_) => text.into(),
     };
     check_value(param, &value)
@@ -159,6 +176,7 @@ pub fn check_value(param: &Param, value: &Value) -> Result<Value, String> {
     let refused = |wanted: &str| format!("it takes {wanted}, not {}", kind(value));
     let text = |wanted: &str| value.as_str().ok_or_else(|| refused(wanted));
     match &param.kind {
+        ParamKind::Secret => Err("a secret has no value that anybody could read".to_owned()),
         ParamKind::String => {
             let text = match value {
                 Value::String(text) => text.clone(),

@@ -15,6 +15,7 @@ fn param(name: &str, kind: ParamKind) -> Param {
         min: None,
         max: None,
         pattern: None,
+        from: None,
         span: Span::default(),
     }
 }

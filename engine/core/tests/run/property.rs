@@ -42,7 +42,7 @@ pub(super) fn happen(m: &mut Machine, what: &Happening, which: &prop::sample::In
         .filter_map(|effect| match effect {
             Effect::Carry(job) => Some((job.attempt.task.clone(), false)),
             Effect::Stop(job) => Some((job.attempt.task.clone(), true)),
-            Effect::Transfer(_) | Effect::Wake { .. } => None,
+            Effect::Fetch | Effect::Transfer(_) | Effect::Wake { .. } => None,
         })
         .collect();
     let job = pick(&jobs, which).map(|(task, stop)| (task.to_string(), *stop));
@@ -93,7 +93,7 @@ pub(super) fn finish(m: &mut Machine) {
                 Effect::Carry(job) => drop(m.exit(&job.attempt.task.to_string(), 0)),
                 Effect::Stop(job) => drop(m.stopped(&job.attempt.task.to_string())),
                 Effect::Wake { .. } => drop(m.tick()),
-                Effect::Transfer(_) => unreachable!("the generator makes none"),
+                Effect::Fetch | Effect::Transfer(_) => unreachable!("the generator makes none"),
             }
         }
     }
@@ -104,7 +104,7 @@ pub(super) fn finish(m: &mut Machine) {
 fn list(m: &mut Machine) {
     let job = m.run.wanted().find_map(|effect| match effect {
         Effect::Carry(job) if job.attempt.task.step.as_str() == "list" => Some(job.attempt.task.to_string()),
-        Effect::Carry(_) | Effect::Stop(_) | Effect::Transfer(_) | Effect::Wake { .. } => None,
+        Effect::Carry(_) | Effect::Stop(_) | Effect::Transfer(_) | Effect::Wake { .. } | Effect::Fetch => None,
     });
     if let Some(task) = job {
         m.exit_with(&task, serde_json::json!({ "all": ["x", "y", "../z w", "4"] }));

@@ -1,18 +1,22 @@
 //! One job in flight: carried to its end, or stopped.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use piton_core::ids::{HostName, JobId, Part};
 use piton_core::run::{BootId, Input, LossCause, Printed, Refusal, Run, read_outputs};
-use piton_core::runbook::OutputRule;
+use piton_core::runbook::{OutputRule, Sealed};
+use piton_core::time::Timestamp;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use crate::driver::Ports;
 use crate::observer::Notice;
 use crate::output::{JobOutput, OutputError, Stream};
+use crate::secrets::output::{MaskedOutput, Withheld};
+use crate::secrets::vault::{Open, Vault};
 use crate::transport::{JobEnd, JobSpec, Launch, News, StopError};
 
 use super::{Reporting, flag};
@@ -36,8 +40,13 @@ pub(super) struct Carrying {
 /// Everything that is needed to carry out or stop one job.
 pub(super) struct JobTask {
     ports: Ports,
+    vault: Arc<Vault>,
     news: mpsc::UnboundedSender<Input>,
+    /// Without its secrets.
     spec: JobSpec,
+    sealed: Vec<(String, Sealed)>,
+    /// When it was allowed to begin.
+    since: Timestamp,
     keep: bool,
     told: AtomicBool,
     rules: std::collections::BTreeMap<piton_core::ids::ParamName, OutputRule>,
@@ -55,6 +64,7 @@ impl JobTask {
     /// Gathers what the job needs from the run's state, or says that it cannot begin.
     pub(super) fn new(
         ports: &Ports,
+        vault: &Arc<Vault>,
         run: &Run,
         job: &JobId,
         news: mpsc::UnboundedSender<Input>,
@@ -71,9 +81,21 @@ impl JobTask {
             shell: text.shell,
             script: text.script,
             env: text.env,
+            secrets: Vec::new(),
             become_user: text.become_user,
         };
-        Ok(Self { ports: ports.clone(), news, spec, keep: !step.no_log, told: AtomicBool::new(false), rules })
+        let (_, since) = run.job_origin(job);
+        Ok(Self {
+            ports: ports.clone(),
+            vault: vault.clone(),
+            news,
+            spec,
+            sealed: text.sealed,
+            since,
+            keep: !step.no_log,
+            told: AtomicBool::new(false),
+            rules,
+        })
     }
 
     pub(super) fn host(&self) -> &HostName {
@@ -98,12 +120,20 @@ impl JobTask {
 
     async fn follow(&self, mut launch: Launch, asked_for: &Arc<AtomicBool>) -> Input {
         let job = self.spec.id.clone();
-        let news = Hears { task: self, asked_for };
+        let open = self.vault.opened().await;
+        let spec = self.unsealed(&open);
+        let news = Hears { task: self, asked_for, shows: open.masker().is_none() };
         loop {
-            let mut out = self.open().await;
-            match self.ports.transport.carry(&self.spec, launch.clone(), out.as_mut(), &news).await {
+            let mut out = self.open(&open).await;
+            match self.ports.transport.carry(&spec, launch.clone(), out.as_mut(), &news).await {
                 JobEnd::Exited { exit, outputs, .. } => {
-                    let (printed, outputs) = self.collect(out.as_mut(), outputs).await;
+                    let Some(printed) = self.finish(out.as_mut()).await else {
+                        // Some of it could not be written after all: it is on the host, and comes again.
+                        launch = Launch::Never { boot: None };
+                        continue;
+                    };
+                    let outputs = self.unless_stale(&open, outputs);
+                    let outputs = self.collect(&open, out.as_mut(), outputs).await;
                     return Input::JobExited { job, exit, printed, outputs };
                 }
                 JobEnd::Lost(why) => return Input::JobLost { job, why },
@@ -121,11 +151,37 @@ impl JobTask {
         }
     }
 
+    /// The job with the secrets that it gets.
+    fn unsealed(&self, open: &Open) -> Cow<'_, JobSpec> {
+        if self.sealed.is_empty() {
+            return Cow::Borrowed(&self.spec);
+        }
+        let secrets = self.sealed.iter().map(|(name, sealed)| (name.clone(), open.unseal(sealed))).collect();
+        Cow::Owned(JobSpec { secrets, ..self.spec.clone() })
+    }
+
+    /// What a job put out by name that may have had a secret which is not known any more is not taken.
+    fn unless_stale(&self, open: &Open, written: Result<Vec<u8>, String>) -> Result<Vec<u8>, String> {
+        let any = written.as_ref().map_or(true, |bytes| !bytes.is_empty()) || !self.rules.is_empty();
+        if any && open.is_stale(self.since) {
+            return Err("a secret has changed since this began: what it put out could not be masked, and is not taken"
+                .to_owned());
+        }
+        written
+    }
+
     /// Opens the output; goes on trying while the disk is full.
-    async fn open(&self) -> Box<dyn JobOutput> {
+    async fn open(&self, open: &Open) -> Box<dyn JobOutput> {
         loop {
             match self.ports.outputs.open(self.spec.run, &self.spec.id, self.keep).await {
-                Ok(out) => return out,
+                Ok(out) => {
+                    let Some(masker) = open.masker() else { return out };
+                    if open.is_stale(self.since) {
+                        return Box::new(Withheld::new(out));
+                    }
+                    let shown_to = self.keep.then(|| (self.ports.observer.clone(), self.spec.id.clone()));
+                    return Box::new(MaskedOutput::new(out, masker, shown_to));
+                }
                 Err(error) => self.wait_for_room(&error).await,
             }
         }
@@ -139,30 +195,48 @@ impl JobTask {
         tokio::time::sleep(FULL_PAUSE).await;
     }
 
-    /// Reads what the job put out by name and makes its output durable.
-    async fn collect(
-        &self,
-        out: &mut dyn JobOutput,
-        written: Result<Vec<u8>, String>,
-    ) -> (Printed, Result<piton_core::value::Map<String, piton_core::value::Value>, String>) {
-        let printed = loop {
+    /// Makes the output durable; `None` if some of it must come again.
+    async fn finish(&self, out: &mut dyn JobOutput) -> Option<Printed> {
+        let positions = |out: &dyn JobOutput| [Stream::Out, Stream::Err].map(|stream| out.position(stream));
+        loop {
+            let before = positions(out);
             match out.finish().await {
-                Ok(printed) => break printed,
+                Ok(printed) => return Some(printed),
                 Err(error) => self.wait_for_room(&error).await,
             }
-        };
+            if positions(out) != before {
+                return None;
+            }
+        }
+    }
+
+    /// Reads what the job put out by name.
+    async fn collect(
+        &self,
+        open: &Open,
+        out: &mut dyn JobOutput,
+        written: Result<Vec<u8>, String>,
+    ) -> Result<piton_core::value::Map<String, piton_core::value::Value>, String> {
         if self.spec.id.part != Part::Main {
-            return (printed, Ok(Default::default()));
+            return Ok(Default::default());
         }
         let head = match self.rules.is_empty() {
             true => None,
             false => match out.head().await {
                 Ok(head) => Some(head),
-                Err(error) => return (printed, Err(error.to_string())),
+                Err(error) => return Err(error.to_string()),
             },
         };
         let head = head.as_ref().map(|(bytes, whole)| (bytes.as_slice(), *whole));
-        (printed, written.and_then(|written| read_outputs(&written, &self.rules, head)))
+        written.and_then(|written| {
+            // A message may quote a part of what cannot be read: then it must be a part of what is masked.
+            read_outputs(&written, &self.rules, head).map_err(|why| {
+                let Some(masker) = open.masker() else { return why };
+                let masked = masker.mask(&String::from_utf8_lossy(&written));
+                let again = read_outputs(masked.as_bytes(), &self.rules, head).err();
+                again.unwrap_or_else(|| "what was written to $PITON_OUTPUT cannot be read".to_owned())
+            })
+        })
     }
 
     /// Has the job dead, and reports that with proof.
@@ -185,7 +259,7 @@ impl JobTask {
         if !asked_for.load(Ordering::Acquire) {
             return Input::JobStopped { job, exit: None, printed: Printed::default() };
         }
-        let news = Hears { task: self, asked_for: &asked_for };
+        let news = Hears { task: self, asked_for: &asked_for, shows: false };
         match self.ports.transport.stop(&self.spec, GRACE, &news).await {
             Ok(()) => {}
             Err(StopError::Unreachable(why)) => return Input::JobLost { job, why: LossCause::Unreachable(why) },
@@ -202,6 +276,8 @@ impl JobTask {
             Input::JobLost { .. }
             | Input::JobRefused { .. }
             | Input::Took { .. }
+            | Input::SecretsFetched { .. }
+            | Input::SecretsMissing { .. }
             | Input::JobStarted { .. }
             | Input::JobStopped { .. }
             | Input::Transferred { .. }
@@ -217,6 +293,8 @@ impl JobTask {
 struct Hears<'a> {
     task: &'a JobTask,
     asked_for: &'a Arc<AtomicBool>,
+    /// Whether it shows what is printed; with secrets, the output that masks them does.
+    shows: bool,
 }
 
 impl News for Hears<'_> {
@@ -229,7 +307,7 @@ impl News for Hears<'_> {
     }
 
     fn printed(&self, stream: Stream, bytes: &[u8]) {
-        if self.task.keep {
+        if self.task.keep && self.shows {
             self.task.ports.observer.printed(&self.task.spec.id, stream, bytes);
         }
     }

@@ -98,6 +98,7 @@ pub fn job(run: RunId, host: &HostName, step: &str, script: &str) -> JobSpec {
         shell: "sh".to_owned(),
         script: script.to_owned(),
         env: Vec::new(),
+        secrets: Vec::new(),
         become_user: None,
     }
 }

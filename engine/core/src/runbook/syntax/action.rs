@@ -5,9 +5,10 @@ use super::step::is_user_name;
 use super::{Drafter, Sees, Use};
 use crate::expr::Template;
 use crate::fault::{FaultCode, Span};
+use crate::runbook::check::secrets::SECRET_CONTENT;
 use crate::runbook::{Action, Assertion, Get, Put, PutSource};
-use crate::yaml::Node;
 use crate::yaml::read::{Fields, shorten};
+use crate::yaml::{Entry, Node};
 
 impl Drafter<'_, '_> {
     /// Reads every action that is there, so that the faults of all are seen; more than one is a fault itself.
@@ -73,11 +74,29 @@ impl Drafter<'_, '_> {
                 "a path on the engine's machine, or `content:` with the text itself",
             );
         }
+        let noted = uses.len();
         let to = self.read_remote_path(&mut fields, "put", "to", uses);
         let mode = fields.take("mode").and_then(|node| self.read_mode(node));
+        let secret = fields.entry("secret").is_some_and(|entry| self.read_secret(entry, content.is_some(), mode));
+        if secret && let Some(used) = uses[..noted].last_mut().filter(|used| used.field == "content") {
+            used.field = SECRET_CONTENT;
+        }
         let owner = fields.take("owner").and_then(|node| self.read_owner(node));
         self.reader.finish(&fields);
-        Some(Put { source: file.or(content)??, to: to?, mode, owner })
+        Some(Put { source: file.or(content)??, to: to?, mode, owner, secret })
+    }
+
+    /// `secret: true` on a `put`: its content may hold secrets, so nobody else may read the file.
+    fn read_secret(&mut self, entry: &Entry<'_>, content: bool, mode: Option<u32>) -> bool {
+        let secret = self.reader.boolean(&entry.value, "secret").unwrap_or_default();
+        if secret && !content {
+            let message = "`secret` is about `content`: a file that is put as it is holds no secret of the runbook";
+            self.reader.fault_with(FaultCode::Conflict, entry.key_span, message, "take it out");
+        } else if secret && mode.is_none_or(|mode| mode & 0o077 != 0) {
+            let message = "a file with secrets needs a `mode` that closes it to others";
+            self.reader.fault_with(FaultCode::SecretLeak, entry.key_span, message, "`mode: \"0600\"`");
+        }
+        secret
     }
 
     fn read_get<'n>(&mut self, node: &'n Node<'n>, uses: &mut Vec<Use<'n>>) -> Option<Get> {

@@ -59,7 +59,7 @@ pub(super) struct Draft<'n> {
     outputs: BTreeMap<ParamName, Template>,
     /// What the outputs read.
     pub(super) given: Vec<Use<'n>>,
-    params: Vec<Param>,
+    pub(super) params: Vec<Param>,
     /// The names of all parameters, also of those that could not be read.
     pub(super) names: Vec<String>,
     pub(super) steps: Vec<DraftStep<'n>>,
@@ -85,6 +85,8 @@ pub(super) struct Use<'n> {
     pub(super) node: &'n Node<'n>,
     pub(super) what: Used,
     pub(super) sees: Sees,
+    /// The field that it stands in.
+    pub(super) field: &'static str,
 }
 
 /// An expression or template.
@@ -271,7 +273,7 @@ impl Drafter<'_, '_> {
     fn template<'n>(
         &mut self,
         node: &'n Node<'n>,
-        what: &str,
+        what: &'static str,
         sees: Sees,
         uses: &mut Vec<Use<'n>>,
     ) -> Option<Template> {
@@ -280,13 +282,19 @@ impl Drafter<'_, '_> {
             Err(error) => return self.bad_expression(node, &error),
         };
         if !template.is_constant() {
-            uses.push(Use { node, what: Used::Template(template.clone()), sees });
+            uses.push(Use { node, what: Used::Template(template.clone()), sees, field: what });
         }
         Some(template)
     }
 
     /// An expression, noted among the uses.
-    fn expression<'n>(&mut self, node: &'n Node<'n>, what: &str, sees: Sees, uses: &mut Vec<Use<'n>>) -> Option<Expr> {
+    fn expression<'n>(
+        &mut self,
+        node: &'n Node<'n>,
+        what: &'static str,
+        sees: Sees,
+        uses: &mut Vec<Use<'n>>,
+    ) -> Option<Expr> {
         let text = self.reader.text(node, what)?;
         if text.trim_start().starts_with("{{") {
             let message = format!("`{what}` takes an expression, not a template");
@@ -297,7 +305,7 @@ impl Drafter<'_, '_> {
             Ok(expr) => expr,
             Err(error) => return self.bad_expression(node, &error),
         };
-        uses.push(Use { node, what: Used::Expr(expr.clone()), sees });
+        uses.push(Use { node, what: Used::Expr(expr.clone()), sees, field: what });
         Some(expr)
     }
 

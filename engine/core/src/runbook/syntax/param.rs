@@ -4,7 +4,7 @@ use super::Drafter;
 use crate::fault::{Fault, FaultCode};
 use crate::ids::ParamName;
 use crate::runbook::values::{check_value, whole};
-use crate::runbook::{Param, ParamKind};
+use crate::runbook::{Param, ParamKind, SecretSource};
 use crate::time::{parse_duration, parse_size};
 use crate::yaml::read::{Fields, shorten};
 use crate::yaml::{Content, Entry, Node};
@@ -22,8 +22,8 @@ const KINDS: [(&str, Option<ParamKind>); 13] = [
     ("size", Some(ParamKind::Size)),
     ("path", Some(ParamKind::Path)),
     ("list", Some(ParamKind::List)),
+    ("secret", Some(ParamKind::Secret)),
     ("enum", None),
-    ("secret", None),
 ];
 
 /// Names that expressions use for something else.
@@ -59,9 +59,8 @@ impl Drafter<'_, '_> {
             let message = "a parameter with a `default` is never missing: take `required` out";
             self.reader.fault(FaultCode::Conflict, node.span, message);
         }
-        if !self.refuse_later(&mut fields, &["env", "file", "command"]) {
-            self.reader.finish(&fields);
-        }
+        let from = fields.entry("from").and_then(|entry| self.read_from(entry, kind.as_ref()));
+        self.reader.finish(&fields);
         let mut param = Param {
             name: name?,
             kind: kind?,
@@ -71,8 +70,15 @@ impl Drafter<'_, '_> {
             min: min.map(|(_, number)| number),
             max: max.map(|(_, number)| number),
             pattern,
+            from,
             span: entry.key_span,
         };
+        if let (Some(node), ParamKind::Secret) = (default, &param.kind) {
+            let message = "a secret has no default: it would stand here for everybody to read";
+            let hint = "say where it comes from, such as `from: env:TOKEN`";
+            self.reader.fault_with(FaultCode::SecretLeak, node.span, message, hint);
+            return None;
+        }
         if let Some(node) = default {
             let value = self.reader.value(node)?;
             match check_value(&param, &value) {
@@ -84,6 +90,39 @@ impl Drafter<'_, '_> {
             }
         }
         Some(param)
+    }
+
+    /// `from`: where a secret comes from.
+    fn read_from(&mut self, entry: &Entry<'_>, kind: Option<&ParamKind>) -> Option<SecretSource> {
+        let text = self.reader.text(&entry.value, "from")?;
+        match kind? {
+            ParamKind::Secret => match SecretSource::parse(text) {
+                Ok(source) => Some(source),
+                Err(why) => {
+                    let message = format!("`from`: {why}");
+                    let hint = "`from: env:TOKEN`, `from: file:PATH`, `from: cmd:pass show token`, or `from: prompt`";
+                    self.reader.fault_with(FaultCode::BadValue, entry.value.span, message, hint);
+                    None
+                }
+            },
+            ParamKind::String
+            | ParamKind::Name
+            | ParamKind::Host
+            | ParamKind::Hosts
+            | ParamKind::Integer
+            | ParamKind::Number
+            | ParamKind::Boolean
+            | ParamKind::Duration
+            | ParamKind::Size
+            | ParamKind::Path
+            | ParamKind::Enum(_)
+            | ParamKind::List => {
+                let message =
+                    "`from` is for secrets: other parameters are given on the command line, or have a `default`";
+                self.reader.fault(FaultCode::Conflict, entry.key_span, message);
+                None
+            }
+        }
     }
 
     fn read_param_name(&mut self, entry: &Entry<'_>) -> Option<ParamName> {
@@ -112,7 +151,8 @@ impl Drafter<'_, '_> {
         let node = fields.take("type");
         let choices = fields.take("choices").map(|node| (node, self.read_choices(node)));
         let Some(node) = node else {
-            let hint = "one of string, name, host, hosts, integer, number, boolean, duration, size, path, enum, list";
+            let hint =
+                "one of string, name, host, hosts, integer, number, boolean, duration, size, path, enum, list, secret";
             self.reader.missing(entry.key_span, &format!("parameter {}", shorten(&entry.key)), "type", hint);
             return None;
         };
@@ -126,10 +166,6 @@ impl Drafter<'_, '_> {
                 None
             }
             (Some(kind), None) => Some(kind.clone()),
-            (None, _) if *word == "secret" => {
-                self.reader.fault(FaultCode::UnknownField, node.span, "`secret` is not in this version of Piton");
-                None
-            }
             (None, Some((_, choices))) => Some(ParamKind::Enum(choices?)),
             (None, None) => {
                 self.reader.missing(entry.key_span, "enum", "choices", "a list of texts");
@@ -172,7 +208,7 @@ impl Drafter<'_, '_> {
             | ParamKind::Path
             | ParamKind::Hosts
             | ParamKind::List => self.reader.number(node, what)?,
-            ParamKind::Host | ParamKind::Boolean | ParamKind::Enum(_) => {
+            ParamKind::Host | ParamKind::Boolean | ParamKind::Enum(_) | ParamKind::Secret => {
                 self.reader.fault(FaultCode::Conflict, node.span, format!("`{what}` does nothing for this type"));
                 return None;
             }
@@ -199,6 +235,7 @@ impl Drafter<'_, '_> {
             | ParamKind::Boolean
             | ParamKind::Duration
             | ParamKind::Size
+            | ParamKind::Secret
             | ParamKind::Enum(_) => {
                 self.reader.fault(FaultCode::Conflict, node.span, "`pattern` does nothing for this type");
                 None

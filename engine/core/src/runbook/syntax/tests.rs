@@ -532,12 +532,36 @@ fn faults_of_parameters() {
         (
             "x: { }",
             vec![
-                "2:11: missing-field: `parameter x` needs `type` (one of string, name, host, hosts, integer, number, boolean, duration, size, path, enum, list)",
+                "2:11: missing-field: `parameter x` needs `type` (one of string, name, host, hosts, integer, number, boolean, duration, size, path, enum, list, secret)",
             ],
         ),
         ("x: string", vec!["2:14: wrong-type: `parameter` takes a map, not a text"]),
         ("x: { type: strin }", vec!["2:22: bad-value: `type` cannot be `strin` (did you mean `string`?)"]),
-        ("x: { type: secret }", vec!["2:22: unknown-field: `secret` is not in this version of Piton"]),
+        (
+            "x: { type: secret, default: hunter2 }",
+            vec![
+                "2:39: secret-leak: a secret has no default: it would stand here for everybody to read (say where it comes from, such as `from: env:TOKEN`)",
+            ],
+        ),
+        (
+            "x: { type: secret, pattern: a, min: 3 }",
+            vec![
+                "2:39: conflict: `pattern` does nothing for this type",
+                "2:47: conflict: `min` does nothing for this type",
+            ],
+        ),
+        (
+            "x: { type: secret, from: hunter2 }",
+            vec![
+                "2:36: bad-value: `from`: a secret comes from `env:NAME`, `file:PATH`, `cmd:COMMAND` or `prompt` (`from: env:TOKEN`, `from: file:PATH`, `from: cmd:pass show token`, or `from: prompt`)",
+            ],
+        ),
+        (
+            "x: { type: string, from: env:X }",
+            vec![
+                "2:30: conflict: `from` is for secrets: other parameters are given on the command line, or have a `default`",
+            ],
+        ),
         ("x: { type: enum }", vec!["2:11: missing-field: `enum` needs `choices` (a list of texts)"]),
         ("x: { type: enum, choices: [] }", vec!["2:37: bad-value: `choices` is empty: no value would be right"]),
         ("x: { type: enum, choices: [a, a] }", vec!["2:41: duplicate: the choice `a` stands here twice"]),
