@@ -108,6 +108,24 @@ fn a_run_shows_what_undo_would_do_and_then_does_that() {
 
     let ran = place.piton(&["undo", &run, "--why", "wrong guest", "--watch"]);
     assert_eq!(ran.code, 4, "{}", ran.err);
+    assert_snapshot!(place.snapshot(&["why", &run, "stop"]), @"
+    exit 0
+    --- stdout
+    stop[local] was taken back
+      TIME stop[local] started
+      TIME stop[local] main 1 exited with status 0
+      TIME stop[local] succeeded in SPAN
+      TIME stop[local] undo started
+      TIME stop[local] undo 1 exited with status 0
+      TIME stop[local] was taken back
+      The run was undone because ann@MACHINE (wrong guest) said so.
+    ");
+    assert_snapshot!(place.snapshot(&["why", &run, "clean"]), @"
+    exit 0
+    --- stdout
+    clean[local] never began: the run was undone
+      The run was undone because ann@MACHINE (wrong guest) said so.
+    ");
     assert_eq!(trace(&place), "stop web1\nnote\nclose the gate\nstart web1, it was running\n");
     assert_snapshot!(place.snapshot(&["undo", &run, "--dry-run"]), @"
     exit 1
@@ -291,5 +309,77 @@ fn a_run_is_shown_as_it_was() {
     --- stderr
     error: `noon` is no time: write 10m (so long ago), 10:02, or DATEZ
     hint: a moment is the number of an event, or a time; a number alone is an event's
+    ");
+}
+
+#[test]
+fn an_undo_that_waits_is_told_with_what_it_waits_for() {
+    let place = Place::new(PITON);
+    place.write(
+        "runbooks/stuck.yaml",
+        "runbook: stuck\non_failure: undo\nsteps:\n  - { id: a, run: 'true', undo: 'true' }\n  - { id: b, run: 'true', undo: 'exit 7' }\n  - { id: c, run: 'exit 3' }\n",
+    );
+    let run = place.piton(&["run", "stuck", "-q"]);
+    assert_eq!(run.code, 5, "{}", run.err);
+    let run = run.out.trim();
+    assert_snapshot!(place.snapshot(&["why", run, "a"]), @"
+    exit 0
+    --- stdout
+    a[local] will be taken back after b[local]
+      TIME a[local] started
+      TIME a[local] main 1 exited with status 0
+      TIME a[local] succeeded in SPAN
+      The run was undone because c[local] failed.
+
+    b[local] waits for a decision: its undo failed: it exited with status 7
+      TIME b[local] started
+      TIME b[local] main 1 exited with status 0
+      TIME b[local] succeeded in SPAN
+      TIME b[local] undo started
+      TIME b[local] undo 1 exited with status 7
+      TIME b[local] waits for a decision: its undo failed: it exited with status 7
+      The run was undone because c[local] failed.
+    ");
+    assert_snapshot!(place.snapshot(&["undo", run, "--dry-run"]), @"
+    exit 0
+    --- stdout
+    Taken back, in this order: 2 tasks
+    1. b[local]: ran; its undo failed and waits for a decision: it exited with status 7
+       | exit 7
+    2. a[local]: ran
+       | true
+
+    Left as it is
+      c[local]: its step has no `undo` (may have happened in part: it exited with status 3)
+    ");
+    assert_snapshot!(place.snapshot(&["undo", run, "--why", "again"]), @"
+    exit 1
+    --- stderr
+    error: undo is refused: the run is being undone already; b[local] waits for a decision (retry, resolve or skip)
+    ");
+    assert_eq!(place.piton(&["skip", run, "--all-failed", "--why", "leave b", "--watch"]).code, 4);
+    assert_snapshot!(place.snapshot(&["why", run, "b"]), @"
+    exit 0
+    --- stdout
+    b[local] is left as it is: a person said so
+      TIME b[local] started
+      TIME b[local] main 1 exited with status 0
+      TIME b[local] succeeded in SPAN
+      TIME b[local] undo started
+      TIME b[local] undo 1 exited with status 7
+      TIME b[local] waits for a decision: its undo failed: it exited with status 7
+      TIME ann@MACHINE says skip b[local] (leave b)
+      TIME b[local] is left as it is
+      The run was undone because c[local] failed.
+    ");
+    assert_snapshot!(place.snapshot(&["why", run, "c"]), @"
+    exit 0
+    --- stdout
+    c[local] failed: it exited with status 3
+      TIME c[local] started
+      TIME c[local] main 1 exited with status 3
+      TIME c[local] failed: it exited with status 3
+      TIME c[local] is given up; the run goes on without it
+      It could start because of b[local] (succeeded).
     ");
 }

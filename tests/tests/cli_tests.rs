@@ -209,7 +209,10 @@ tests:
     faults: { except: [ { at: stop, fault: explodes } ] }
     expect: { outcome: good, tasks: { stop: done } }
 "#;
-    insta::assert_snapshot!(place(MOVE, faulty).snapshot(&["test"]));
+    let place = place(MOVE, faulty);
+    insta::assert_snapshot!(place.snapshot(&["test"]));
+    let checked = place.piton(&["check", "--json"]);
+    assert_eq!(checked.json()[0]["faults"].as_array().unwrap().len(), 19, "`piton check` looks at tests as well");
 }
 
 #[test]
@@ -306,4 +309,104 @@ fn tests_are_chosen_by_name_and_written_for_servers() {
     }
     assert_eq!(place.piton(&["test", "none*"]).code, 2);
     assert_eq!(place.piton(&["test", "--only", "nothing of that name"]).code, 2);
+}
+
+#[test]
+fn a_real_run_becomes_a_test() {
+    let runbook = r#"
+runbook: move
+title: What really happened
+params: { vm: { type: name } }
+steps:
+  - id: look
+    outputs: { first: { from: stdout, match: '^(\w+)' } }
+    run: |
+      printf 'one {{.Names}}\n\n  two "%s"\n' "$vm"
+      echo "odd \ text" >&2
+      echo "found=$vm {{.State}}" >>"$PITON_OUTPUT"
+  - { id: again, run: 'test "$PITON_ATTEMPT" = 2', retry: { times: 1, delay: 0s } }
+  - { id: quiet, run: 'echo hunter2; echo "word=hunter2" >>"$PITON_OUTPUT"', no_log: true }
+  - { id: done, run: exit 3, unless: "true" }
+  - { id: broken, run: exit 3 }
+"#;
+    let place = Place::new(env!("CARGO_BIN_EXE_piton-under-test"));
+    place.write("runbooks/move.yaml", runbook);
+    assert_eq!(place.piton(&["run", "move", "vm=web1"]).code, 5);
+    place.piton(&["skip", "latest", "broken", "--why", "it is \"known\""]);
+    place.wait(&["ls", "--all", "--json"], |out| out.contains("succeeded"));
+    let recorded = place.piton(&["test", "--record", "latest"]);
+    assert_eq!(recorded.code, 0, "{}", recorded.err);
+    insta::assert_snapshot!(place.steady(&recorded.out).replace("@MACHINE", "@machine"));
+    assert!(!recorded.out.contains("hunter2"), "{}", recorded.out);
+
+    place.write("runbooks/move.test.yaml", &recorded.out);
+    let ran = place.piton(&["test", "--json"]);
+    assert_eq!((ran.code, complaints(&ran)), (0, Vec::new()), "{}", ran.err);
+    // A test that always passes would say nothing.
+    place.write("runbooks/move.test.yaml", &recorded.out.replace("exit: 3", "exit: 0"));
+    assert_eq!(place.piton(&["test"]).code, 4);
+}
+
+#[test]
+fn the_runbooks_that_come_along_pass_with_every_fault() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let place = Place::empty(env!("CARGO_BIN_EXE_piton-under-test"));
+    let mut tested = 0;
+    for area in std::fs::read_dir(root.join("runbooks")).unwrap() {
+        for file in std::fs::read_dir(area.unwrap().path()).unwrap() {
+            let path = file.unwrap().path();
+            if path.to_str().unwrap().ends_with(".test.yaml") {
+                tested += 1;
+                let ran = place.piton(&["test", "--faults", path.to_str().unwrap()]);
+                assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+            }
+        }
+    }
+    assert!(tested >= 2, "all of them are found");
+}
+
+#[test]
+fn the_example_of_the_guide_passes_with_every_fault() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let page = std::fs::read_to_string(root.join("docs/src/guide/testing.md")).unwrap();
+    let blocks: Vec<&str> =
+        page.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default()).collect();
+    let [runbook, test, model, except] = blocks.as_slice() else { panic!("{blocks:#?}") };
+    let place = place(runbook, test);
+    let ran = place.piton(&["test", "--faults"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    // The pieces fit into it.
+    let name = "  - name: a guest is moved\n";
+    let whole = format!(
+        "{model}{}",
+        test.replace(name, &format!("{name}    {}", except.trim_end().replace('\n', "\n    ") + "\n"))
+    );
+    place.write("runbooks/move.test.yaml", &whole);
+    let ran = place.piton(&["test", "--faults"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+}
+
+#[test]
+fn secrets_have_the_texts_that_the_test_gives_them() {
+    let runbook = r#"
+runbook: move
+title: Log in
+params: { token: { type: secret, from: "env:NOT_THERE" }, other: { type: secret, from: "file:/none" } }
+steps:
+  - { id: login, hosts: hv1, run: 'login "$token" "$other"' }
+"#;
+    let test = r#"
+test: move
+hosts: { hv1: {} }
+secrets: { token: open-sesame }
+answers:
+  - { step: login, when: 'env.token == "open-sesame" && env.other == "simulated-other"', set: { open: true } }
+  - { step: login, exit: 1 }
+tests:
+  - { name: it opens, expect: { state: { hv1: { open: true } } } }
+  - { name: it does not open, secrets: { token: please-let-me-in }, expect: { outcome: parked } }
+"#;
+    let place = place(runbook, test);
+    let ran = place.piton(&["test"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
 }

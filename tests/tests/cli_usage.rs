@@ -41,15 +41,21 @@ fn the_help_as_a_whole() {
       why          Tell why a task ran, waits, was skipped, failed, or is unknown
       graph        Draw the steps of a runbook, or of a run with where they stand
       report       Tell the whole story of a run to somebody who was not there
-      resume       Drive a run that nobody drives, from where it is
+      resume       Drive a run that nobody drives, or that is paused, from where it is
+      rerun        Do a run that is over again, from where it failed
+      approve      Say yes to what a run asks
+      reject       Say no to what a run asks: the step fails
+      pause        Begin nothing new in a run; what runs goes on
       cancel       Stop a run; the steps under `finally` still run
       retry        Try parked tasks again
       skip         Go on as if parked tasks were not there
       resolve      Say that parked tasks were done by hand; their `verify` must pass
       undo         Take back what a run did, in reverse order
+      locks        Show who holds which lock, and who waits, in the order in which they will have it
       hosts        List hosts, see whether they answer, and what they are
       test         Play the tests of runbooks on simulated hosts
       verify       Prove that nothing in the journal of a run was changed
+      schema       Print the JSON Schema of a kind of document, for editors
       init         Make a small project that works at once
       completions  Print what makes a shell complete `piton`, its runbooks and its runs
       engine       Drive runs without showing them
@@ -367,6 +373,10 @@ fn the_help_of_verbs_that_act() {
           --detach
               Let the run go on in the background from the start
 
+          --no-wait
+              Do not wait for people: end, with exit code 5, as soon as only they can move the run on.
+              It goes on in the background when they have
+
           --dry-run
               Only show the plan, as `piton plan` does
 
@@ -374,7 +384,7 @@ fn the_help_of_verbs_that_act() {
               Print help (see a summary with '-h')
     ");
     assert_snapshot!(help("resume"), @"
-    Drive a run that nobody drives, from where it is
+    Drive a run that nobody drives, or that is paused, from where it is
 
     What was finished is not done again, and what runs on hosts is found and followed. A run whose
     engine died is taken over, one that another engine drives is only watched. `--secret` gets a secret
@@ -389,6 +399,25 @@ fn the_help_of_verbs_that_act() {
     Options:
           --latest
               The newest run that is open
+
+          --onto <FILE>
+              Go on with this corrected runbook: what has not begun, or has failed and waits for a
+              decision, may be another
+
+          --yes
+              Do not ask whether the corrected runbook is right
+
+          --dry-run
+              Only show what the corrected runbook changes
+
+          --retry
+              Try the failed tasks whose steps are corrected again at once
+
+          --why <TEXT>
+              The reason for ending a pause, or for going on with another runbook, for the journal
+
+          --no-wait
+              Do not wait for people: end, with exit code 5, as soon as only they can move the run on
 
           --secret <NAME=SOURCE>
               Where a secret comes from: `env:NAME`, `file:PATH`, `cmd:COMMAND`, or `prompt` to be asked

@@ -128,3 +128,79 @@ fn lab_a_host_that_is_down_can_be_waited_for_by_hand() {
     lab.script("up", &["hv1"]);
     assert_ne!(lab.by_hand("cat /proc/sys/kernel/random/boot_id"), before.trim());
 }
+
+/// A runbook that has the host start anew with this command, and a step after it.
+fn write_reboot(lab: &Lab, timeout: &str, command: &str) -> String {
+    let text = format!(
+        r#"
+runbook: anew
+title: The host starts anew
+steps:
+  - id: before
+    hosts: hv1
+    run: echo before >> /root/log
+  - id: anew
+    hosts: hv1
+    reboot: {{ message: planned, timeout: {timeout}, command: "echo rebooting >> /root/log; {command}" }}
+  - id: seen
+    hosts: hv1
+    wait: {{ until: "test -e /root/ready", within: 1m, every: 1s }}
+  - id: after
+    hosts: hv1
+    run: echo "after $(cat /proc/sys/kernel/random/boot_id)" >> /root/log
+"#
+    );
+    let path = lab.dir().join("anew.yaml");
+    fs::write(&path, text).expect("the runbook is written");
+    path.display().to_string()
+}
+
+/// Pid 1 of these hosts ends with TERM, and with it everything that runs there: only `up` brings it back.
+const GO_DOWN: &str = "kill -TERM 1";
+
+/// Waits until the host is down, and boots it again.
+fn boot_again(lab: &Lab) {
+    let log = lab.dir().join("hosts/hv1/root/log");
+    let seen = || fs::read_to_string(&log).unwrap_or_default();
+    wait_for(&|| format!("the step does not begin: {}", seen()), &|| seen().contains("rebooting").then_some(()));
+    lab.script("crash", &["hv1"]);
+    lab.script("up", &["hv1"]);
+    lab.by_hand("touch /root/ready");
+}
+
+#[test]
+fn lab_a_reboot_is_done_when_the_host_answers_with_another_boot_id() {
+    let lab = Lab::up(env!("CARGO_BIN_EXE_piton-under-test"));
+    let runbook = write_reboot(&lab, "2m", GO_DOWN);
+    let child = lab.command(&["run", &runbook]).spawn().expect("piton starts");
+    boot_again(&lab);
+    let output = child.wait_with_output().expect("piton ends");
+    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+    let boot = lab.by_hand("cat /proc/sys/kernel/random/boot_id");
+    assert_eq!(log(&lab), ["before", "rebooting", &format!("after {boot}")], "{}", shown(&output));
+}
+
+#[test]
+fn lab_an_engine_killed_during_a_reboot_does_not_reboot_again() {
+    let lab = Lab::up(env!("CARGO_BIN_EXE_piton-under-test"));
+    let runbook = write_reboot(&lab, "2m", GO_DOWN);
+    let mut child = lab.command(&["run", &runbook]).spawn().expect("piton starts");
+    let log_file = lab.dir().join("hosts/hv1/root/log");
+    let rebooting = || fs::read_to_string(&log_file).is_ok_and(|log| log.contains("rebooting")).then_some(());
+    wait_for(&|| "the step does not begin".to_owned(), &rebooting);
+    child.kill().expect("the engine is killed");
+    child.wait().expect("the engine is dead");
+    boot_again(&lab);
+    let said = lab.expect(0, &["resume", "latest"]);
+    let boot = lab.by_hand("cat /proc/sys/kernel/random/boot_id");
+    assert_eq!(log(&lab), ["before", "rebooting", &format!("after {boot}")], "{said}");
+}
+
+#[test]
+fn lab_a_host_that_keeps_its_boot_id_has_not_rebooted() {
+    let lab = Lab::up(env!("CARGO_BIN_EXE_piton-under-test"));
+    let runbook = write_reboot(&lab, "3s", "true");
+    let said = lab.expect(5, &["run", &runbook]);
+    assert!(said.contains("it did not reboot in time"), "{said}");
+    assert_eq!(log(&lab), ["before", "rebooting"], "{said}");
+}

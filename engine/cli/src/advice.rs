@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 
 use piton_core::ids::ParamName;
 use piton_core::plan::TaskIndex;
-use piton_core::run::{Held, ParkCause, Phase, Run, TaskState, Undo};
+use piton_core::run::{At, Attempt, Held, ParkCause, Phase, Run, TaskState, Undo};
+use piton_core::runbook::Action;
 use serde_json::{Value, json};
 
+use crate::asking;
 use crate::screen::{BOLD, DIM, YELLOW, paint};
 use crate::store::Store;
-use crate::visible::visible;
+use crate::times::Times;
+use crate::visible::{visible, visible_lines};
 
 /// One thing that a person can do.
 pub(crate) struct Choice {
@@ -25,6 +28,7 @@ pub(crate) fn reason(run: &Run, task: TaskIndex) -> String {
     match (&task.undo, &task.state) {
         (Undo::Parked(_, cause), _) => format!("its undo failed: {cause}"),
         (_, TaskState::Parked(why)) => why.to_string(),
+        (_, TaskState::Active(Attempt { at: At::Approval(Some(asking)), .. })) => asking.text.clone(),
         (_, state) => state.to_string(),
     }
 }
@@ -36,6 +40,21 @@ pub(crate) fn choices(run: &Run, index: TaskIndex, store: &Store) -> Vec<Choice>
     let told: String = store.told.iter().map(|w| format!("{} ", word(w))).collect();
     let say = |meaning, rest: String| Choice { meaning, command: format!("piton {told}{rest}") };
     let number = run.id();
+    if run.asking(index).is_some() {
+        return vec![
+            say("yes", format!("approve {number} {name} --why TEXT")),
+            say("no: the step fails", format!("reject {number} {name} --why TEXT")),
+            say("stop here; `finally` still runs", format!("cancel {number}")),
+        ];
+    }
+    if let Action::Approve(_) = run.step_of(index).action {
+        let mut choices = vec![say("ask again", format!("retry {number} {name}"))];
+        if run.phase() == Phase::Main {
+            choices.push(say("take back what was done", format!("undo {number} --why TEXT")));
+        }
+        choices.push(say("stop here; `finally` still runs", format!("cancel {number}")));
+        return choices;
+    }
     let mut choices = vec![say("look at what it printed", format!("logs {number} {name}"))];
     let undoing = matches!(task.undo, Undo::Parked(..));
     if undoing {
@@ -68,6 +87,24 @@ pub(crate) fn lines(run: &Run, store: &Store, color: bool) -> Vec<String> {
         let why = reason(run, task);
         lines.push(format!("{id} {} {}", paint(color, YELLOW, "waits for a decision:"), visible(why.as_bytes())));
         lines.extend(choice_lines(run, task, store, color));
+    }
+    for task in run.asked().take(SHOWN) {
+        let Some((_, asked)) = run.asking(task) else { continue };
+        let id = paint(color, BOLD, run.graph().id(task));
+        lines.push(format!(
+            "{id} {} {}",
+            paint(color, YELLOW, "waits for approval:"),
+            visible_lines(asked.text.as_bytes()).replace('\n', "\n  ")
+        ));
+        lines.extend(asking::line(run, task, &Times::here()).map(|line| format!("  {line}")));
+        lines.extend(choice_lines(run, task, store, color));
+    }
+    if let Some(pause) = run.paused() {
+        let why = if pause.why.is_empty() { String::new() } else { format!(": {}", pause.why) };
+        let told = format!("{}{why}", pause.by);
+        lines.push(format!("{} {}", paint(color, YELLOW, "The run is paused by"), visible(told.as_bytes())));
+        let told: String = store.told.iter().map(|w| format!("{} ", word(w))).collect();
+        lines.push(format!("  piton {told}resume {}  {}", run.id(), paint(color, DIM, "# go on")));
     }
     if parked.len() > SHOWN {
         lines.push(format!("and {} more tasks; `piton show {}` lists them", parked.len() - SHOWN, run.id()));
@@ -119,7 +156,7 @@ pub(crate) fn as_json(run: &Run, store: &Store) -> Vec<Value> {
     let told: String = store.told.iter().map(|w| format!("{} ", word(w))).collect();
     let resume = format!("piton {told}resume {}", run.id());
     let secrets = missing(run).iter().map(|(name, why)| json!({ "secret": name, "why": why, "commands": [resume] }));
-    let tasks = run.parked().map(|task| {
+    let tasks = run.parked().chain(run.asked()).map(|task| {
         let commands: Vec<String> = choices(run, task, store).into_iter().map(|c| c.command).collect();
         json!({ "task": run.graph().id(task), "why": reason(run, task), "commands": commands })
     });

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use piton_core::ids::{ParamName, RunId};
 use piton_core::plan::Plan;
-use piton_core::run::{Run, TaskState, Word};
+use piton_core::run::{Run, TaskState, WaitKind, Word};
 use piton_runner::clock::{Clock, SystemClock};
 use piton_runner::journal::{JournalError, RunStatus};
 use piton_runner::secrets::SystemSecrets;
-use piton_runner::{DriveError, Driver, End, Ports};
+use piton_runner::{DriveError, Driver, End, Ports, Stay};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -115,6 +115,10 @@ impl Foreground {
                 Ok(Code::Interrupted)
             }
             Ok(End::Ended(_) | End::Parked) => {
+                if store.journal.summary(id).await?.status == RunStatus::Running {
+                    // The time for an answer runs: somebody must be there when it is over.
+                    background::engine(store, &[id])?;
+                }
                 let run = piton_runner::load(store.journal.as_ref(), id).await?;
                 tell_end(&run, store, screen)
             }
@@ -126,6 +130,11 @@ impl Foreground {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// How long to stay with a run that waits for people.
+pub(crate) fn stay(no_wait: bool) -> Stay {
+    if no_wait { Stay::Briefly } else { Stay::Asked }
 }
 
 struct Wishes {
@@ -202,7 +211,12 @@ pub(crate) fn tell_end(run: &Run, store: &Store, screen: &Screen) -> Result<Code
     let Some(outcome) = run.outcome() else {
         finish_json(screen, run.id(), "parked", Code::Parked, advice::as_json(run, store))?;
         if !screen.json {
-            let head = format!("Run {} is parked; {}.", run.id(), counts(run));
+            let how = match run.waits().map(|waits| waits.kind) {
+                Some(WaitKind::Paused) => "is paused",
+                Some(WaitKind::Approval) => "waits for approval",
+                Some(WaitKind::Locks) | None => "is parked",
+            };
+            let head = format!("Run {} {how}; {}.", run.id(), counts(run));
             screen.note(paint(screen.color_err, YELLOW, head));
             for line in advice::lines(run, store, screen.color_err) {
                 screen.note(line);

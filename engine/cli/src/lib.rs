@@ -4,18 +4,22 @@
 //! its one public item is [`main`].
 
 mod advice;
+mod asking;
 mod background;
 mod cli;
 mod exit;
 mod faults;
 mod follow;
 mod foreground;
+mod history;
 mod inventory;
 mod library;
 mod moment;
+mod onto;
 mod parts;
 mod planning;
 mod project;
+mod queue;
 mod report;
 mod screen;
 mod secrets;

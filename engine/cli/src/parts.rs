@@ -72,6 +72,13 @@ pub(crate) fn speaker() -> String {
     }
 }
 
+/// The person who speaks: with sudo, who called it.
+pub(crate) fn person() -> String {
+    let speaker = speaker();
+    let who = speaker.rsplit_once('@').map_or(speaker.as_str(), |(who, _)| who);
+    who.split('(').next().unwrap_or_default().to_owned()
+}
+
 /// The user's name as passwd(5) has it.
 fn user() -> String {
     let uid = rustix::process::getuid().as_raw().to_string();

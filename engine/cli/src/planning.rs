@@ -1,7 +1,7 @@
 //! From the words of a command line to a plan.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap_complete::ArgValueCompleter;
@@ -101,6 +101,67 @@ pub(crate) fn build(
     Plan::build(runbook, params, &around).map_err(Failure::Faults)
 }
 
+/// Makes a plan of the same runbook, as it is now, with the parameters of an older plan: of the file at `path`, or of the
+/// project's runbook of that name. Relative paths in it begin where they did.
+pub(crate) async fn again(globals: &Globals, old: &Plan, path: Option<&Path>) -> Result<Plan, Failure> {
+    let project = project::find(globals.project.as_deref())?;
+    // A corrected copy may have another name than the runbook's file.
+    let (source, (runbook, mut faults)) = match path {
+        Some(path) => {
+            let source = project::read(path, &path.display().to_string())?;
+            let parsed = runbook::parse(&source);
+            (source, parsed)
+        }
+        None => {
+            let source = project::runbook(project.as_ref(), old.runbook.as_str())?.source;
+            let parsed = project::parse(&source);
+            (source, parsed)
+        }
+    };
+    let found = Found { source, base: PathBuf::from(&old.project) };
+    let mut library = Library::new();
+    if let Some(runbook) = &runbook {
+        let (called, more) = library::load(project.as_ref(), runbook, &found)?;
+        library = called;
+        faults.extend(more);
+    }
+    let hosts = match inventory::load(project.as_ref()).await {
+        Err(Failure::Faults(more)) => {
+            faults.extend(more);
+            None
+        }
+        other => Some(other?),
+    };
+    let (Some(runbook), Some(hosts), true) = (runbook, hosts, faults.is_empty()) else {
+        return Err(Failure::Faults(faults));
+    };
+    let mut values = BTreeMap::new();
+    let mut new = Vec::new();
+    for param in &runbook.params {
+        match old.params.get(&param.name).filter(|value| !value.is_null()) {
+            Some(value) => {
+                let value = runbook::keep_value(param, value).map_err(|why| {
+                    Failure::usage(format!("the run's value of the parameter `{}` is refused now: {why}", param.name))
+                })?;
+                values.insert(param.name.clone(), value);
+            }
+            None => new.push(param.clone()),
+        }
+    }
+    values.append(&mut runbook::read_params(&new, &BTreeMap::new()).map_err(Failure::Faults)?);
+    let (inventory, allow_unknown_hosts) = (&hosts.inventory, hosts.allow_unknown);
+    let (project, source) = (&old.project, &found.source);
+    let around = Surroundings { inventory, allow_unknown_hosts, project, source, library: &library };
+    let mut plan = Plan::build(runbook, values, &around).map_err(Failure::Faults)?;
+    for (name, source) in &mut plan.secrets {
+        // Where a secret comes from may have been said on the command line.
+        if let Some(said) = old.secrets.get(name) {
+            source.clone_from(said);
+        }
+    }
+    Ok(plan)
+}
+
 /// Reads `KEY=VALUE` words.
 fn values(words: &[String]) -> Result<BTreeMap<String, String>, Failure> {
     let mut values = BTreeMap::new();
@@ -123,7 +184,7 @@ fn values(words: &[String]) -> Result<BTreeMap<String, String>, Failure> {
 
 /// The content of a file as a value, without the line break at its end.
 fn from_file(key: &str, path: &str) -> Result<String, Failure> {
-    let source = project::read(std::path::Path::new(path), path).map_err(|failure| match failure {
+    let source = project::read(Path::new(path), path).map_err(|failure| match failure {
         Failure::Usage { message, .. } => Failure::usage(format!("parameter `{}`: {message}", key.escape_debug()))
             .hint("a value that begins with `@` is written `@@…`"),
         other @ (Failure::Faults(_)

@@ -1,9 +1,11 @@
 //! Puts facts into words, one line each.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use anstyle::Style;
 use piton_core::ids::TaskId;
+use piton_core::lock::Lock;
 use piton_core::plan::Item;
 use piton_core::run::{Event, FailureCause, ParkCause, Recorded, SkipCause, SuccessCause, Word};
 use piton_core::time::{Timestamp, show_size};
@@ -126,6 +128,7 @@ impl Teller {
             Event::JobLost { job, why } => (format!("{} {} is lost: {why}", job.part, job.round), Tone::Bad),
             Event::JobStopped { job, .. } => (format!("{} {} was stopped", job.part, job.round), Tone::Detail),
             Event::Transferred { bytes, .. } => (format!("moved {}", show_size(*bytes)), Tone::Detail),
+            Event::TransferProgressed { moved, total, left, .. } => (moved_so_far(*moved, *total, *left), Tone::Detail),
             Event::AttemptTimedOut { .. } => {
                 ("takes longer than its timeout and is being stopped".to_owned(), Tone::Bad)
             }
@@ -145,9 +148,11 @@ impl Teller {
                 let span = started.map(|s| format!(" in {}", took(recorded.at.since(s)))).unwrap_or_default();
                 match how {
                     SuccessCause::Ran => (format!("succeeded{span}"), Tone::Good),
-                    SuccessCause::AlreadyDone | SuccessCause::FoundDone | SuccessCause::ByHand => {
-                        (how.to_string(), Tone::Good)
-                    }
+                    SuccessCause::AlreadyDone
+                    | SuccessCause::FoundDone
+                    | SuccessCause::ByHand
+                    | SuccessCause::Approved
+                    | SuccessCause::Unopposed => (how.to_string(), Tone::Good),
                 }
             }
             Event::TaskFailed { cause: FailureCause::Cancelled, .. } => ("is left as it is".to_owned(), Tone::Detail),
@@ -168,6 +173,21 @@ impl Teller {
             }
             Event::ResolveStarted { .. } => ("was done by hand, it is said".to_owned(), Tone::Detail),
             Event::TaskReleased { .. } => ("is put back to be tried again".to_owned(), Tone::Detail),
+            Event::ApprovalAsked { text, need, who, until, .. } => {
+                let many = if *need == 1 { "approval".to_owned() } else { format!("{need} approvals") };
+                let until = until.map(|at| format!(", until {}", self.times.clock(at))).unwrap_or_default();
+                (format!("waits for {many} ({who}{until}): {text}"), Tone::Ask)
+            }
+            Event::Voted { missing: 0, .. } | Event::Voted { yes: false, .. } => {
+                ("was voted on".to_owned(), Tone::Detail)
+            }
+            Event::Voted { missing, .. } => (format!("needs {missing} more to approve"), Tone::Plain),
+            Event::LocksAsked { locks, .. } => (format!("{} for {}", queued(about), names(locks)), Tone::Detail),
+            Event::LocksTaken { task: None } => ("the run has its locks".to_owned(), Tone::Detail),
+            Event::LocksTaken { task: Some(_) } => ("has its locks".to_owned(), Tone::Detail),
+            Event::LocksRefused { why, .. } => (format!("cannot have its locks: {why}"), Tone::Bad),
+            Event::RunPaused { .. } => ("the run is paused: nothing new begins".to_owned(), Tone::Act),
+            Event::RunResumed => ("the run goes on".to_owned(), Tone::Act),
             Event::CancelStarted => ("the run is being cancelled".to_owned(), Tone::Act),
             Event::UndoStarted { because: None } => ("what was done is being taken back".to_owned(), Tone::Act),
             Event::UndoStarted { because: Some(task) } => {
@@ -201,6 +221,21 @@ fn found(items: &[Item]) -> String {
     }
 }
 
+/// How far a transfer has come, in words.
+pub(crate) fn moved_so_far(moved: u64, total: u64, left: Option<u64>) -> String {
+    let left = left.map(|seconds| format!(", {} left", took(Duration::from_secs(seconds)))).unwrap_or_default();
+    format!("{} of {} moved{left}", show_size(moved), show_size(total))
+}
+
+fn queued(task: Option<&TaskId>) -> &'static str {
+    if task.is_some() { "stands in the queue" } else { "the run stands in the queue" }
+}
+
+/// Locks by name.
+pub(crate) fn names(locks: &[Lock]) -> String {
+    locks.iter().map(Lock::to_string).collect::<Vec<_>>().join(", ")
+}
+
 /// A word, and the reason given for it.
 pub(crate) fn said(word: &Word) -> (String, &str) {
     match word {
@@ -209,6 +244,10 @@ pub(crate) fn said(word: &Word) -> (String, &str) {
         Word::Skip { task, why } => (format!("skip {task}"), why),
         Word::Resolve { task, why, .. } => (format!("resolve {task}"), why),
         Word::Undo { why } => ("undo".to_owned(), why),
+        Word::Approve { task, why, .. } => (format!("approve {task}"), why),
+        Word::Reject { task, why, .. } => (format!("reject {task}"), why),
+        Word::Pause { why } => ("pause".to_owned(), why),
+        Word::Resume { why } => ("resume".to_owned(), why),
     }
 }
 
@@ -221,6 +260,7 @@ pub(crate) fn task_of(event: &Event) -> Option<&TaskId> {
         | Event::CallEntered { task, .. }
         | Event::AttemptStarted { task, .. }
         | Event::Transferred { task, .. }
+        | Event::TransferProgressed { task, .. }
         | Event::AttemptTimedOut { task, .. }
         | Event::AttemptFailed { task, .. }
         | Event::RetryScheduled { task, .. }
@@ -234,7 +274,11 @@ pub(crate) fn task_of(event: &Event) -> Option<&TaskId> {
         | Event::TaskReleased { task }
         | Event::UndoAttemptStarted { task, .. }
         | Event::TaskUndone { task }
-        | Event::UndoSkipped { task } => Some(task),
+        | Event::UndoSkipped { task }
+        | Event::ApprovalAsked { task, .. }
+        | Event::Voted { task, .. }
+        | Event::LocksRefused { task, .. } => Some(task),
+        Event::LocksAsked { task, .. } | Event::LocksTaken { task } => task.as_ref(),
         Event::JobStarted { job, .. }
         | Event::JobExited { job, .. }
         | Event::JobLost { job, .. }
@@ -246,6 +290,8 @@ pub(crate) fn task_of(event: &Event) -> Option<&TaskId> {
         | Event::SecretsFetched { .. }
         | Event::SecretsMissing { .. }
         | Event::WordTaken { .. }
+        | Event::RunPaused { .. }
+        | Event::RunResumed
         | Event::CancelStarted
         | Event::UndoStarted { .. }
         | Event::FinallyStarted
@@ -256,7 +302,11 @@ pub(crate) fn task_of(event: &Event) -> Option<&TaskId> {
 /// The task that a word is about, where it is about one.
 pub(crate) fn told_about(word: &Word) -> Option<&TaskId> {
     match word {
-        Word::Retry { task, .. } | Word::Skip { task, .. } | Word::Resolve { task, .. } => Some(task),
-        Word::Cancel { .. } | Word::Undo { .. } => None,
+        Word::Retry { task, .. }
+        | Word::Skip { task, .. }
+        | Word::Resolve { task, .. }
+        | Word::Approve { task, .. }
+        | Word::Reject { task, .. } => Some(task),
+        Word::Cancel { .. } | Word::Undo { .. } | Word::Pause { .. } | Word::Resume { .. } => None,
     }
 }

@@ -208,8 +208,18 @@ impl PlanBack {
         let point = main.iter().position(|&step| plan.steps[step].step.point_of_no_return);
         let tasks = |step: &usize| run.graph().tasks_of(*step);
         let acts = |step: &&usize| match plan.steps[**step].step.action {
-            Action::Run(_) | Action::Exec(_) | Action::Put(_) | Action::Get(_) => true,
-            Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) | Action::Block | Action::Call(_) => false,
+            Action::Run(_)
+            | Action::Exec(_)
+            | Action::Put(_)
+            | Action::Get(_)
+            | Action::Transfer(_)
+            | Action::Reboot(_) => true,
+            Action::Assert(_)
+            | Action::WaitFor(_)
+            | Action::WaitUntil(_)
+            | Action::Approve(_)
+            | Action::Block
+            | Action::Call(_) => false,
         };
         let has_undo = |step: &&usize| plan.steps[**step].step.undo.is_some();
         let behind = point.map_or(&[][..], |point| &main[point..]);

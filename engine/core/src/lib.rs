@@ -7,11 +7,14 @@
 pub mod digest;
 pub mod expr;
 pub mod fault;
+pub mod forecast;
 pub mod ids;
 pub mod inventory;
+pub mod lock;
 pub mod plan;
 pub mod run;
 pub mod runbook;
+pub mod schema;
 pub mod testing;
 pub mod time;
 pub mod value;

@@ -4,6 +4,8 @@
 
 #[path = "run/anew.rs"]
 mod anew;
+#[path = "run/attempts.rs"]
+mod attempts;
 #[path = "run/back.rs"]
 mod back;
 #[path = "run/batch.rs"]
@@ -12,14 +14,22 @@ mod batch;
 mod failure;
 #[path = "run/grow.rs"]
 mod grow;
+#[path = "run/locks.rs"]
+mod locks;
 #[path = "run/order.rs"]
 mod order;
+#[path = "run/people.rs"]
+mod people;
 #[path = "run/property.rs"]
 mod property;
+#[path = "run/reboot.rs"]
+mod reboot;
 #[path = "run/scale.rs"]
 mod scale;
 #[path = "run/secrets.rs"]
 mod secrets;
+#[path = "run/transfer.rs"]
+mod transfer;
 #[path = "run/undo.rs"]
 mod undo;
 #[path = "run/unknown.rs"]

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use piton_core::ids::RunId;
 use piton_core::plan::Plan;
-use piton_core::run::{Event, IllegalEvent, Input, Outcome, Recorded, Run, WordId};
+use piton_core::run::{Change, Event, IllegalEvent, Input, Outcome, Recorded, Run, WordId};
 use tokio::sync::{mpsc, watch};
 
 use crate::clock::Clock;
-use crate::executor::Executor;
+use crate::executor::{Executor, lock_change};
 use crate::journal::{Batch, Journal, JournalError, Lease, NewRun, RunStatus};
+use crate::mail::{deliver, unread};
 use crate::observer::{Notice, Observer};
 use crate::output::OutputSink;
 use crate::secrets::Secrets;
@@ -61,6 +62,18 @@ pub enum End {
     HandedOver,
 }
 
+/// How long a driver stays with a run that people must move on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Stay {
+    /// While something can happen without them: also while the time for their answer runs.
+    #[default]
+    Needed,
+    /// Likewise, and while an approval is waited for.
+    Asked,
+    /// Not at all. Where the time for an answer runs, somebody else must drive the run then.
+    Briefly,
+}
+
 /// Why a run cannot be driven on.
 #[derive(Debug, thiserror::Error)]
 pub enum DriveError {
@@ -90,10 +103,15 @@ pub struct Driver {
     ports: Ports,
     lease: Lease,
     run: Run,
+    /// What changed in what the run wants, and the executor was not told yet.
+    changes: Vec<Change>,
     vault: Arc<Vault>,
     executor: Executor,
     news: mpsc::UnboundedReceiver<Input>,
     sender: mpsc::UnboundedSender<Input>,
+    /// Counts what rings for the run: words, and locks that were given.
+    rings: watch::Sender<u64>,
+    stay: Stay,
 }
 
 /// Reads a run's plan and events and rebuilds its state.
@@ -204,8 +222,17 @@ impl Driver {
         let (sender, news) = mpsc::unbounded_channel();
         let vault = Vault::new(run.plan());
         ports.observer = Arc::new(Discreet { observer: ports.observer, vault: vault.clone() });
-        let executor = Executor::new(ports.clone(), vault.clone(), sender.clone());
-        Self { ports, lease, run, vault, executor, news, sender }
+        let (rings, rang) = watch::channel(0);
+        let executor = Executor::new(ports.clone(), vault.clone(), sender.clone(), rang);
+        let (changes, stay) = (Vec::new(), Stay::default());
+        Self { ports, lease, run, changes, vault, executor, news, sender, rings, stay }
+    }
+
+    /// Has the driver stay with a run that waits for people as long as this.
+    #[must_use]
+    pub fn staying(mut self, stay: Stay) -> Self {
+        self.stay = stay;
+        self
     }
 
     /// The run as it stands.
@@ -215,7 +242,8 @@ impl Driver {
 
     /// Drives the run until it is over, parked, or `handover` becomes true.
     pub async fn drive(mut self, mut handover: watch::Receiver<bool>) -> Result<End, DriveError> {
-        let letters = tokio::spawn(deliver(self.ports.journal.clone(), self.lease.run, self.sender.clone()));
+        let letters =
+            tokio::spawn(deliver(self.ports.journal.clone(), self.lease.run, self.sender.clone(), self.rings.clone()));
         let end = self.attend(&mut handover).await;
         letters.abort();
         match &end {
@@ -247,7 +275,7 @@ impl Driver {
             if let Some(outcome) = self.run.outcome() {
                 return Ok(End::Ended(outcome));
             }
-            if self.run.is_parked() {
+            if self.may_leave() {
                 // A word that came in just now would wait for the next engine otherwise.
                 let letters = unread(self.ports.journal.as_ref(), self.lease.run, WordId(0)).await?;
                 if letters.is_empty() {
@@ -271,6 +299,15 @@ impl Driver {
         }
     }
 
+    /// Whether nobody need drive the run until a person says something.
+    fn may_leave(&self) -> bool {
+        match self.stay {
+            Stay::Needed => self.run.is_parked(),
+            Stay::Asked => self.run.is_parked() && self.run.asked().next().is_none(),
+            Stay::Briefly => self.run.waits_for_people(),
+        }
+    }
+
     async fn renew(&self) -> Result<(), DriveError> {
         match self.ports.journal.renew(&self.lease, LEASE).await {
             Ok(()) => Ok(()),
@@ -286,7 +323,7 @@ impl Driver {
     /// Decides what follows from the news, makes it durable, and only then lets anything begin.
     async fn turn(&mut self, inputs: Vec<Input>) -> Result<(), DriveError> {
         if self.settle(&inputs).await? {
-            let changes = self.run.take_changes();
+            let changes = std::mem::take(&mut self.changes);
             self.executor.reconcile(&self.run, changes);
         }
         Ok(())
@@ -314,9 +351,12 @@ impl Driver {
         if events.is_empty() {
             return Ok(false);
         }
-        let batch = Batch { events, status: status(&next), taken };
+        let changes = next.take_changes();
+        let locks = changes.iter().filter_map(lock_change).collect();
+        let batch = Batch { events, status: status(&next), taken, locks, waits: next.waits() };
         self.append(&batch).await?;
         self.run = next;
+        self.changes.extend(changes);
         for event in &batch.events {
             self.ports.observer.event(&self.run, event);
         }
@@ -354,29 +394,5 @@ fn status(run: &Run) -> RunStatus {
         Some(outcome) => RunStatus::Ended(outcome),
         None if run.is_parked() => RunStatus::Parked,
         None => RunStatus::Running,
-    }
-}
-
-async fn unread(journal: &dyn Journal, run: RunId, after: WordId) -> Result<Vec<Input>, JournalError> {
-    let letters = journal.inbox(run).await?;
-    let new = letters.into_iter().filter(|l| l.id > after);
-    Ok(new.map(|l| Input::Said { id: l.id, by: l.by, word: l.word }).collect())
-}
-
-/// Brings what people say to the driver, each word once.
-async fn deliver(journal: Arc<dyn Journal>, run: RunId, to: mpsc::UnboundedSender<Input>) {
-    let mut last = WordId(0);
-    loop {
-        journal.letters().await;
-        // A journal that cannot be read now can be asked again at the next call.
-        let Ok(letters) = unread(journal.as_ref(), run, last).await else { continue };
-        for letter in letters {
-            if let Input::Said { id, .. } = &letter {
-                last = *id;
-            }
-            if to.send(letter).is_err() {
-                return;
-            }
-        }
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use piton_core::ids::{AttemptId, HostName, JobId, RunId};
+use piton_core::ids::{AttemptId, HostName, JobId, RunId, TaskId};
 use piton_core::run::{Change, Effect, Held, Input, Refusal, Run, TimerId};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 
 use crate::driver::Ports;
@@ -16,6 +16,9 @@ use crate::transport::Launch;
 
 use job::{Carrying, JobTask};
 
+pub(crate) use hold::lock_change;
+
+mod hold;
 mod job;
 mod transfer;
 
@@ -35,6 +38,7 @@ pub(crate) struct Executor {
     ports: Ports,
     vault: Arc<Vault>,
     news: mpsc::UnboundedSender<Input>,
+    rang: watch::Receiver<u64>,
     jobs: HashMap<JobId, Carrying>,
     /// Jobs that are not followed any more because they are to be stopped.
     let_go: HashMap<JobId, Carrying>,
@@ -59,6 +63,7 @@ enum Other {
     Stop(JobId),
     Transfer(AttemptId),
     Timer(String),
+    Hold(Option<TaskId>),
 }
 
 impl Other {
@@ -68,11 +73,17 @@ impl Other {
 }
 
 impl Executor {
-    pub(crate) fn new(ports: Ports, vault: Arc<Vault>, news: mpsc::UnboundedSender<Input>) -> Self {
+    pub(crate) fn new(
+        ports: Ports,
+        vault: Arc<Vault>,
+        news: mpsc::UnboundedSender<Input>,
+        rang: watch::Receiver<u64>,
+    ) -> Self {
         Self {
             ports,
             vault,
             news,
+            rang,
             jobs: HashMap::new(),
             let_go: HashMap::new(),
             others: HashMap::new(),
@@ -96,6 +107,8 @@ impl Executor {
             match change {
                 Change::Begin(effect) => self.begin(run, &effect, true),
                 Change::Drop(effect) => self.drop_effect(run, effect),
+                // They were stored together with the events.
+                Change::Ask { .. } | Change::Free { .. } => {}
             }
         }
     }
@@ -146,6 +159,10 @@ impl Executor {
                 });
                 self.others.insert(Other::timer(timer), handle.abort_handle());
             }
+            Effect::Hold(task) => {
+                let waiting = hold::wait(&self.ports, run.id(), task.clone(), self.news.clone(), self.rang.clone());
+                self.others.insert(Other::Hold(task.clone()), waiting.abort_handle());
+            }
         }
     }
 
@@ -193,6 +210,11 @@ impl Executor {
             }
             Effect::Wake { timer, .. } => {
                 if let Some(handle) = self.others.remove(&Other::timer(&timer)) {
+                    handle.abort();
+                }
+            }
+            Effect::Hold(task) => {
+                if let Some(handle) = self.others.remove(&Other::Hold(task)) {
                     handle.abort();
                 }
             }

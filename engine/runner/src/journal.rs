@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use piton_core::digest::Digest;
-use piton_core::ids::{RunId, RunbookName};
-use piton_core::run::{Event, Outcome, Recorded, Word, WordId};
+use piton_core::ids::{RunId, RunbookName, TaskId};
+use piton_core::lock::{Lock, Ticket};
+use piton_core::run::{Event, Outcome, Recorded, Waits, Word, WordId};
 use piton_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -27,8 +28,10 @@ pub trait Journal: Send + Sync {
     /// Gives the lease back, so that another engine need not wait for it to expire. It is stale from then on.
     async fn release(&self, lease: &Lease) -> Result<(), JournalError>;
 
-    /// Appends events, sets the run's status and marks words as taken, all or nothing. Words that are not in the run's
-    /// inbox (any more) are passed over. Dropping the future does not take the append back.
+    /// Appends events, sets the run's status, marks words as taken, and asks for and gives back locks, all or nothing.
+    /// Words that are not in the run's inbox (any more) are passed over. A run that is over holds no locks and asks for
+    /// none. Locks go to those whose turn it is ([`piton_core::lock::settle`]) in the same step, and whoever waits in
+    /// [`Journal::letters`] is woken then. Dropping the future does not take the append back.
     async fn append(&self, lease: &Lease, batch: Batch) -> Result<(), JournalError>;
 
     /// Events from `from` (a sequence number, the first is 1) on, at most `limit`, in order; none beyond the last. Their
@@ -51,7 +54,10 @@ pub trait Journal: Send + Sync {
     /// The words that no append has marked as taken, oldest first.
     async fn inbox(&self, run: RunId) -> Result<Vec<Letter>, JournalError>;
 
-    /// Returns when a word may have come for any run since the last call (at the latest after a few seconds). The first call
+    /// The tickets for locks, of one run or of all, in the order of the queue.
+    async fn tickets(&self, run: Option<RunId>) -> Result<Vec<Ticket>, JournalError>;
+
+    /// Returns when a word may have come, or a lock been given, for any run since the last call (at the latest after a few seconds). The first call
     /// returns at once. Dropping the future loses nothing. Of several callers one may be woken later than the others, by a
     /// few seconds at most: have one caller for all runs of a process where 200 ms matter.
     async fn letters(&self);
@@ -99,6 +105,27 @@ pub struct Batch {
     pub status: RunStatus,
     /// Words that these events answer.
     pub taken: Vec<WordId>,
+    /// What these events ask for and give back, in that order.
+    pub locks: Vec<LockChange>,
+    /// What the run as a whole waits for after them.
+    pub waits: Option<Waits>,
+}
+
+/// Locks asked for, or given back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LockChange {
+    /// Into the queue for these.
+    Ask {
+        /// For which task; `None`: for the run as a whole.
+        task: Option<TaskId>,
+        /// Which.
+        locks: Vec<Lock>,
+    },
+    /// The ticket is given back, whether it waited, held or was refused. One that is not there is passed over.
+    Free {
+        /// That of which task; `None`: that of the run as a whole.
+        task: Option<TaskId>,
+    },
 }
 
 /// Where a run stands, for lists and for finding what to take up.
@@ -160,6 +187,9 @@ pub struct RunSummary {
     pub changed: Timestamp,
     /// Where it stands.
     pub status: RunStatus,
+    /// What it waits for as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<Waits>,
     /// The sequence number of its last event.
     pub seq: u64,
     /// The engine that holds an unexpired lease.

@@ -5,9 +5,10 @@ pub mod clock;
 mod driver;
 mod executor;
 pub mod journal;
+mod mail;
 pub mod observer;
 pub mod output;
 pub mod secrets;
 pub mod transport;
 
-pub use driver::{DriveError, Driver, End, LEASE, Ports, load, load_up_to};
+pub use driver::{DriveError, Driver, End, LEASE, Ports, Stay, load, load_up_to};

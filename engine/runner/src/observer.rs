@@ -1,7 +1,7 @@
 //! The port for whoever looks on. Observers change nothing, and must hold nothing up: they are called from the
 //! engine's own tasks, so what may block (a stopped terminal) belongs behind a queue of theirs.
 
-use piton_core::ids::{HostName, JobId};
+use piton_core::ids::{HostName, JobId, TaskId};
 use piton_core::run::{Event, Recorded, Run};
 
 use crate::output::Stream;
@@ -32,6 +32,13 @@ pub enum Notice {
     Connected {
         /// Which host.
         host: HostName,
+    },
+    /// A run or task stands in the queue for locks.
+    Queued {
+        /// Which task; `None`: the run as a whole.
+        task: Option<TaskId>,
+        /// For which, and who has them.
+        what: String,
     },
     /// There is no room for the journal or for output; Piton goes on when there is.
     Full {

@@ -1,6 +1,6 @@
 //! Secrets: the port that fetches them, and all that is done so that nobody sees them.
 //!
-//! A secret's text lives in the [`vault`] of the driver and on the pipe to a host, and nowhere else. Everything that comes
+//! A secret's text lives in the vault of the driver and on the pipe to a host, and nowhere else. Everything that comes
 //! back (output, outputs by name, errors) goes through a [`masker`] before it is kept, shown or decided upon.
 
 mod forms;

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use piton_core::digest::Digest;
 use piton_core::ids::{HostName, JobId, RunId};
 use piton_core::run::{BootId, Exit, LossCause, Refusal};
+use piton_core::runbook::Manner;
 use piton_core::time::Timestamp;
 use secrecy::SecretString;
 
@@ -33,6 +34,9 @@ pub trait Transport: Send + Sync {
     /// Brings a file or directory from the host.
     async fn get(&self, order: &GetOrder, news: &dyn News) -> Result<Moved, Refusal>;
 
+    /// Moves a file from one host to another. Doing it again is as good as once, and goes on where it was left.
+    async fn transfer(&self, order: &TransferOrder, news: &dyn News) -> Result<Moved, Refusal>;
+
     /// Reaches the host and tells what it is.
     async fn ping(&self, host: &HostName) -> Result<Pong, Refusal>;
 }
@@ -50,6 +54,9 @@ pub trait News: Send + Sync {
 
     /// Something worth showing.
     fn notice(&self, notice: Notice);
+
+    /// A transfer has come so far: `moved` bytes of `total` have arrived or were there.
+    fn progress(&self, moved: u64, total: u64);
 }
 
 /// A job to be carried out.
@@ -73,6 +80,21 @@ pub struct JobSpec {
     pub secrets: Vec<(String, SecretString)>,
     /// The user to become through `sudo -n`.
     pub become_user: Option<String>,
+    /// What ends it.
+    pub ends: Ends,
+}
+
+/// What ends a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ends {
+    /// Its exit.
+    Exit,
+    /// That its host answers with another boot id, which is then the loss [`LossCause::HostRebooted`]; or that it
+    /// exits with an error of its own. A good end, death by a signal and a lost process only say that the host may be
+    /// about to go down.
+    Reboot,
+    /// The same, but as things are now: nothing is waited for.
+    RebootByNow,
 }
 
 /// What is known of a job before it is carried out.
@@ -148,6 +170,31 @@ pub struct PutOrder {
     pub owner: Option<String>,
     /// The user to become through `sudo -n`.
     pub become_user: Option<String>,
+    /// How it is moved, if it is large.
+    pub manner: Manner,
+}
+
+/// A file from host to host.
+#[derive(Debug, Clone)]
+pub struct TransferOrder {
+    /// Which run.
+    pub run: RunId,
+    /// The host that has it.
+    pub from_host: HostName,
+    /// The absolute path there.
+    pub from: String,
+    /// The host that gets it.
+    pub to_host: HostName,
+    /// The absolute path there.
+    pub to: String,
+    /// Permission bits; `None`: those of the source.
+    pub mode: Option<u32>,
+    /// `user` or `user:group`; `None`: as the source has it, where the target lets us.
+    pub owner: Option<String>,
+    /// The user to become through `sudo -n`, on both hosts.
+    pub become_user: Option<String>,
+    /// How it is moved.
+    pub manner: Manner,
 }
 
 /// What to put.
@@ -174,6 +221,8 @@ pub struct GetOrder {
     pub to: std::path::PathBuf,
     /// The user to become through `sudo -n`.
     pub become_user: Option<String>,
+    /// How it is moved, if it is large.
+    pub manner: Manner,
 }
 
 /// What was transferred.
@@ -181,7 +230,8 @@ pub struct GetOrder {
 pub struct Moved {
     /// Bytes of the files.
     pub bytes: u64,
-    /// The digest of the file, or of the sorted list of paths and digests for a directory.
+    /// The digest of the file; of the sorted list of paths and digests for a directory; of the list of places and SHA-256
+    /// of its parts for a large file.
     pub digest: Digest,
 }
 

@@ -55,3 +55,33 @@ fn complaint(times: u32, task: &TaskId, step: &Step, changed: bool, exit: Option
         Some(_) | None => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use piton_core::fault::Source;
+    use piton_core::runbook::parse;
+
+    use super::*;
+
+    /// What is said of a second time, for a step with these modifiers.
+    fn second(modifiers: &str, changed: bool, exit: u8) -> Option<String> {
+        let text = format!("runbook: x\nsteps: [ {{ id: a, run: x{modifiers} }} ]");
+        let (runbook, faults) = parse(&Source { name: "x.yaml".into(), text: text.into() });
+        let step = runbook.unwrap_or_else(|| panic!("{faults:?}")).steps.remove(0);
+        let task: TaskId = "a[h]".parse().unwrap();
+        let mut effects = Effects::default();
+        assert_eq!(effects.done(&task, &step, true, Some(1), false), None, "half of it is not the whole");
+        assert_eq!(effects.done(&task, &step, true, Some(0), true), None, "once is right");
+        effects.done(&task, &step, changed, Some(exit), true)
+    }
+
+    #[test]
+    fn a_second_time_must_be_allowed_and_change_nothing() {
+        assert!(second("", false, 0).unwrap().contains("nothing says that this is safe"));
+        assert_eq!(second(", repeat: safe", false, 0), None);
+        assert!(second(", repeat: safe", true, 0).unwrap().contains("twice is not as good as once"));
+        assert!(second(", repeat: safe", false, 3).unwrap().contains("exited with 3"));
+        assert!(second(", retry: 1", true, 0).unwrap().contains("`retry` and was done again"));
+        assert_eq!(second(", retry: 1", false, 3), None);
+    }
+}

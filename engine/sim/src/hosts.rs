@@ -17,7 +17,7 @@ use piton_core::time::Timestamp;
 use piton_runner::clock::Clock;
 use piton_runner::output::{JobOutput, Stream};
 use piton_runner::transport::{
-    GetOrder, JobEnd, JobSpec, Launch, Moved, News, Pong, PutBytes, PutOrder, StopError, Transport,
+    Ends, GetOrder, JobEnd, JobSpec, Launch, Moved, News, Pong, PutBytes, PutOrder, StopError, TransferOrder, Transport,
 };
 
 use secrecy::ExposeSecret as _;
@@ -285,6 +285,10 @@ impl Transport for Hosts {
                 news.printed(stream, rest);
             }
         }
+        if job.exit == 0 && spec.ends == Ends::Reboot {
+            // What has its host start anew has done so.
+            return JobEnd::Lost(LossCause::HostRebooted);
+        }
         JobEnd::Exited { exit: Exit(job.exit), outputs: Ok(job.outputs.into_bytes()), boot: Self::boot() }
     }
 
@@ -344,6 +348,25 @@ impl Transport for Hosts {
                 return Err(Refusal::Refused(format!("{from}: no such file under `files` of {host}")));
             };
             inner.stage.write(&local, &to, &text, now, &because);
+            Ok(Moved { bytes: text.len() as u64, digest: Digest::of(text.as_bytes()) })
+        })
+        .await
+    }
+
+    async fn transfer(&self, order: &TransferOrder, _news: &dyn News) -> Result<Moved, Refusal> {
+        let (from_host, from) = (order.from_host.clone(), order.from.clone());
+        let (to_host, to) = (order.to_host.clone(), order.to.clone());
+        let what = format!("`transfer` from {from_host}:{from} to {to_host}:{to}");
+        let key = format!("transfer {to_host}:{to}");
+        let because = format!("after {what}");
+        if self.inner().gone.contains(&from_host) {
+            return Err(Refusal::Unreachable(NO_ROUTE.to_owned()));
+        }
+        self.move_file(&order.to_host, key, what, move |inner, now| {
+            let Some(text) = inner.stage.world.file(&from_host, &from).map(str::to_owned) else {
+                return Err(Refusal::Refused(format!("{from}: no such file under `files` of {from_host}")));
+            };
+            inner.stage.write(&to_host, &to, &text, now, &because);
             Ok(Moved { bytes: text.len() as u64, digest: Digest::of(text.as_bytes()) })
         })
         .await

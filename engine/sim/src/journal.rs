@@ -7,10 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use piton_core::digest::Digest;
 use piton_core::ids::RunId;
-use piton_core::run::{Event, Recorded, Word, WordId};
+use piton_core::lock::{Ticket, TicketState, settle};
+use piton_core::run::{Event, Recorded, Waits, Word, WordId};
 use piton_core::time::Timestamp;
 use piton_runner::journal::{
-    Batch, Filter, Journal, JournalError, Lease, Letter, NewRun, RunStatus, RunSummary, Verified,
+    Batch, Filter, Journal, JournalError, Lease, Letter, LockChange, NewRun, RunStatus, RunSummary, Verified,
 };
 use tokio::sync::Notify;
 
@@ -36,6 +37,7 @@ pub struct MemoryJournal {
 struct Inner {
     runs: BTreeMap<RunId, Stored>,
     words: u64,
+    tickets: Vec<Ticket>,
     appends: u32,
     trouble: BTreeMap<u32, Trouble>,
 }
@@ -44,6 +46,7 @@ struct Stored {
     new: NewRun,
     events: Vec<Recorded<Event>>,
     status: RunStatus,
+    waits: Option<Waits>,
     owner: Option<String>,
     fence: u64,
     inbox: Vec<Letter>,
@@ -86,6 +89,23 @@ impl Inner {
         self.runs.get_mut(&run).ok_or(JournalError::NoSuchRun(run))
     }
 
+    /// Says whether somebody was given, or refused, something.
+    fn change_locks(&mut self, run: RunId, changes: Vec<LockChange>, status: RunStatus, at: Timestamp) -> bool {
+        for change in changes {
+            match change {
+                LockChange::Ask { task, locks } => {
+                    let id = self.tickets.last().map_or(1, |last| last.id + 1);
+                    self.tickets.push(Ticket { id, run, task, locks, asked: at, state: TicketState::Waiting });
+                }
+                LockChange::Free { task } => self.tickets.retain(|t| t.run != run || t.task != task),
+            }
+        }
+        if matches!(status, RunStatus::Ended(_)) {
+            self.tickets.retain(|ticket| ticket.run != run);
+        }
+        settle(&mut self.tickets, at)
+    }
+
     fn held(&mut self, lease: &Lease) -> Result<&mut Stored, JournalError> {
         let stored = self.get(lease.run)?;
         if stored.fence == lease.fence {
@@ -107,6 +127,7 @@ impl Journal for MemoryJournal {
         let stored = Stored {
             events: run.events.clone(),
             status: RunStatus::Running,
+            waits: None,
             owner: Some(owner.to_owned()),
             fence: 1,
             inbox: Vec::new(),
@@ -156,9 +177,15 @@ impl Journal for MemoryJournal {
             }
             Some(_) | None => {}
         }
+        let at = batch.events.last().map_or(Timestamp(0), |event| event.at);
         stored.events.extend(batch.events);
         stored.status = batch.status;
+        stored.waits = batch.waits;
         stored.inbox.retain(|letter| !batch.taken.contains(&letter.id));
+        if inner.change_locks(lease.run, batch.locks, batch.status, at) {
+            self.letters.notify_waiters();
+            self.letters.notify_one();
+        }
         if trouble == Some(Trouble::DieAfter) { Err(Self::died()) } else { Ok(()) }
     }
 
@@ -195,6 +222,7 @@ impl Journal for MemoryJournal {
             created: stored.new.at,
             changed: stored.events.last().map_or(stored.new.at, |e| e.at),
             status: stored.status,
+            waits: stored.waits.clone(),
             seq: stored.events.last().map_or(0, |e| e.seq),
             owner: stored.owner.clone(),
             plan: Digest::of(stored.new.plan.as_bytes()),
@@ -213,6 +241,11 @@ impl Journal for MemoryJournal {
 
     async fn inbox(&self, run: RunId) -> Result<Vec<Letter>, JournalError> {
         Ok(self.inner().get(run)?.inbox.clone())
+    }
+
+    async fn tickets(&self, run: Option<RunId>) -> Result<Vec<Ticket>, JournalError> {
+        let all = self.inner().tickets.clone();
+        Ok(all.into_iter().filter(|ticket| run.is_none_or(|run| ticket.run == run)).collect())
     }
 
     async fn letters(&self) {

@@ -140,7 +140,7 @@ impl<'a> Player<'a> {
             clock: self.clock.clone(),
             outputs: self.outputs.clone(),
             observer: self.prompter.clone(),
-            secrets: Arc::new(SimSecrets),
+            secrets: Arc::new(SimSecrets(self.staged.test.secrets.clone())),
         }
     }
 
@@ -258,6 +258,11 @@ impl Prompter {
         {
             return None;
         }
+        if let Said::Approve | Said::Reject = say.what {
+            let vote = vote(say, run)?;
+            self.said.fetch_add(1, Ordering::AcqRel);
+            return Some((say.by.clone(), vote));
+        }
         self.said.fetch_add(1, Ordering::AcqRel);
         Some((say.by.clone(), word(say)?))
     }
@@ -276,6 +281,18 @@ impl Prompter {
     }
 }
 
+/// What is said to a question, once it is asked. Whoever speaks in a test belongs to every group that may.
+fn vote(say: &Say, run: &Run) -> Option<Word> {
+    let (task, why) = (say.at.clone()?, say.why.clone());
+    let (approve, asking) = run.asking(run.graph().find(&task)?)?;
+    let (facts, groups) = (asking.facts, approve.groups());
+    Some(if say.what == Said::Approve {
+        Word::Approve { task, facts, groups, why }
+    } else {
+        Word::Reject { task, facts, groups, why }
+    })
+}
+
 fn word(say: &Say) -> Option<Word> {
     let why = say.why.clone();
     Some(match (say.what, say.at.clone()) {
@@ -284,7 +301,7 @@ fn word(say: &Say) -> Option<Word> {
         (Said::Resolve, Some(task)) => Word::Resolve { task, outputs: say.outputs.clone(), why },
         (Said::Undo, _) => Word::Undo { why },
         (Said::Cancel, _) => Word::Cancel { why },
-        (Said::Retry | Said::Skip | Said::Resolve, None) => return None,
+        (Said::Retry | Said::Skip | Said::Resolve, None) | (Said::Approve | Said::Reject, _) => return None,
     })
 }
 

@@ -1,4 +1,6 @@
-//! Secrets in a test: nothing is fetched, each has a text that tells which one it is.
+//! Secrets in a test: nothing is fetched; each has the text that the test gives it, or one that tells which one it is.
+
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use piton_core::ids::ParamName;
@@ -6,13 +8,14 @@ use piton_core::runbook::SecretSource;
 use piton_runner::secrets::Secrets;
 use secrecy::SecretString;
 
-/// Gives every secret the text `simulated-NAME`.
-pub(crate) struct SimSecrets;
+/// Gives every secret its text of the test, else `simulated-NAME`.
+pub(crate) struct SimSecrets(pub(crate) BTreeMap<String, String>);
 
 #[async_trait]
 impl Secrets for SimSecrets {
     async fn fetch(&self, name: &ParamName, _source: &SecretSource) -> Result<SecretString, String> {
-        Ok(SecretString::from(format!("simulated-{name}")))
+        let given = self.0.get(name.as_str()).cloned();
+        Ok(SecretString::from(given.unwrap_or_else(|| format!("simulated-{name}"))))
     }
 
     fn mark(&self, _name: &ParamName, _text: &SecretString) -> String {

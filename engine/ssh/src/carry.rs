@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use piton_core::run::{BootId, LossCause, Refusal};
 use piton_runner::output::{JobOutput, OutputError, Stream};
-use piton_runner::transport::{JobEnd, JobSpec, Launch, News};
+use piton_runner::transport::{Ends, JobEnd, JobSpec, Launch, News};
 use tokio::time::Instant;
 
 use crate::connect::{ConnectError, Hope};
@@ -15,6 +15,9 @@ use crate::outage::Outage;
 use crate::pool::Pool;
 use crate::script;
 use crate::shell::{Answer, Shell};
+
+/// The pause before a host that is to be started anew is looked at again.
+const EARLY_PAUSE: Duration = Duration::from_millis(500);
 
 /// Carries a job; see [`piton_runner::transport::Transport::carry`].
 pub(crate) async fn carry(
@@ -44,6 +47,7 @@ pub(crate) async fn carry(
         match carry.talk(shell).await {
             Ok(end) => return end,
             Err(Broken::Kept(error)) => return JobEnd::OutputFailed(error),
+            Err(Broken::Early) => tokio::time::sleep(EARLY_PAUSE).await,
             Err(Broken::Lost(error)) => {
                 carry.fresh &= !carry.told.launching;
                 let why = format!("the connection to {} was lost: {error}", carry.job.host);
@@ -91,6 +95,8 @@ pub(crate) struct Told {
 pub(crate) enum Broken {
     Lost(io::Error),
     Kept(OutputError),
+    /// Its host is to be started anew, and has not been yet.
+    Early,
 }
 
 impl From<io::Error> for Broken {
@@ -134,6 +140,10 @@ impl Carry<'_> {
 
     fn limit(&self) -> Duration {
         let options = &self.pool.common.options;
+        // A host may take long to start; how long it is waited for is what the run says.
+        if self.job.ends == Ends::Reboot && self.may_have_begun() {
+            return Duration::MAX;
+        }
         if self.may_have_begun() { options.lost_limit } else { options.connect_limit }
     }
 
@@ -185,14 +195,52 @@ impl Carry<'_> {
             match answer.word() {
                 "found" => self.known = Known::Began(Some(shell.boot.clone())),
                 "tick" => {}
-                "exited" => return self.collect(shell, &answer, follower).await,
+                "exited" => {
+                    let boot = shell.boot.clone();
+                    let end = self.collect(shell, &answer, follower).await?;
+                    return self.rebooted(&answer, boot, end);
+                }
+                "lost" if self.job.ends == Ends::Reboot && answer.rest() != "boot" => {
+                    let boot = shell.boot.clone();
+                    self.pool.give(shell);
+                    return Err(self.early(boot));
+                }
                 word => {
                     let end = self.judge(word, &answer, &shell);
+                    if end == JobEnd::Lost(LossCause::HostRebooted) {
+                        self.pool.renew(&shell.boot);
+                    }
                     self.pool.give(shell);
                     return Ok(end);
                 }
             }
         }
+    }
+
+    /// What an exit means: for a job that has its host start anew, not its own end.
+    fn rebooted(&mut self, answer: &Answer, boot: BootId, end: JobEnd) -> Result<JobEnd, Broken> {
+        let began = answer.field("began");
+        let code = answer.number("code");
+        match self.job.ends {
+            Ends::Exit => Ok(end),
+            Ends::Reboot | Ends::RebootByNow if !began.is_empty() && began != boot.0 => {
+                self.pool.renew(&boot);
+                Ok(JobEnd::Lost(LossCause::HostRebooted))
+            }
+            // An end by a signal is the first sign of what was asked for.
+            Ends::Reboot if code == 0 || code > 128 => Err(self.early(boot)),
+            Ends::Reboot | Ends::RebootByNow => Ok(end),
+        }
+    }
+
+    /// The job has done its part, and the host still runs as it did: it is looked at again.
+    fn early(&mut self, boot: BootId) -> Broken {
+        self.known = Known::Began(Some(boot.clone()));
+        if !self.told.started {
+            self.told.started = true;
+            self.news.started(boot);
+        }
+        Broken::Early
     }
 
     /// What an answer means that says nothing of an exit status.

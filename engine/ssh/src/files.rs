@@ -17,22 +17,30 @@ use crate::script::{self, is_user, quote};
 use crate::shell::{Answer, Shell};
 
 /// A script for files, with what all of them share.
-pub(crate) struct FileScript(LazyLock<String>);
+pub(crate) struct FileScript(pub(crate) LazyLock<String>);
 
 macro_rules! file_script {
-    ($file:literal) => {
-        FileScript(LazyLock::new(|| {
-            let text = concat!(include_str!("sh/files-common.sh"), include_str!($file));
-            format!("p_files_text={}\n{}", quote(text), include_str!("sh/files.sh"))
+    ($($file:literal),+) => {
+        $crate::files::FileScript(std::sync::LazyLock::new(|| {
+            $crate::files::file_text(concat!(
+                include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/sh/files-common.sh")),
+                $(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/sh/", $file))),+
+            ))
         }))
     };
 }
+pub(crate) use file_script;
 
-pub(crate) static PUT: FileScript = file_script!("sh/put.sh");
-pub(crate) static TREE: FileScript = file_script!("sh/tree.sh");
-pub(crate) static LOOK: FileScript = file_script!("sh/look.sh");
-pub(crate) static LINK: FileScript = file_script!("sh/link.sh");
-pub(crate) static SEND: FileScript = file_script!("sh/send.sh");
+/// The request that runs such a text as the user who is asked for.
+pub(crate) fn file_text(text: &str) -> String {
+    format!("p_files_text={}\n{}", quote(text), include_str!("sh/files.sh"))
+}
+
+pub(crate) static PUT: FileScript = file_script!("put.sh");
+pub(crate) static TREE: FileScript = file_script!("tree.sh");
+pub(crate) static LOOK: FileScript = file_script!("look.sh");
+pub(crate) static LINK: FileScript = file_script!("link.sh");
+pub(crate) static SEND: FileScript = file_script!("send.sh");
 
 /// So much is read and written at once.
 pub(crate) const CHUNK: usize = 256 * 1024;

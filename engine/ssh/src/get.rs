@@ -11,20 +11,23 @@ use piton_runner::transport::{GetOrder, Moved, News};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::files::{self, Content, Failed, There, check, digest_of_tree, here, persist};
+use crate::moving::{LARGE, Like, Move};
 use crate::pool::Pool;
 
 /// Gets a file or a directory; see [`piton_runner::transport::Transport::get`].
 ///
 /// A directory comes file by file: each is skipped if it is here already, and what is here besides stays.
-pub(crate) async fn get(pool: &Arc<Pool>, order: &GetOrder, news: &dyn News) -> Result<Moved, Refusal> {
+pub(crate) async fn get(
+    pool: &Arc<Pool>,
+    engine: &Arc<Pool>,
+    order: &GetOrder,
+    news: &dyn News,
+) -> Result<Moved, Refusal> {
     check(&order.from, None, order.become_user.as_deref())?;
     let there = There { pool, user: order.become_user.as_deref(), news };
     match persist!(there, look(&there, &order.from))? {
-        Found::File(file) => {
-            let moved = get_one(&there, &order.from, &order.to, &file).await?;
-            Ok(moved)
-        }
-        Found::Tree(entries) => get_tree(&there, order, entries).await,
+        Found::File(file) => get_one(&there, engine, order, &order.from, &order.to, &file).await,
+        Found::Tree(entries) => get_tree(&there, engine, order, entries).await,
     }
 }
 
@@ -36,18 +39,19 @@ enum Found {
 struct File {
     len: u64,
     mode: u32,
-    sha256: String,
+    /// `None`: it is large, and reading it all before the first byte is sent would take long.
+    sha256: Option<String>,
 }
 
 async fn look(there: &There<'_>, path: &str) -> Result<Found, Failed> {
-    let (mut shell, answer) = there.ask(&files::LOOK, &[path]).await?;
+    let (mut shell, answer) = there.ask(&files::LOOK, &[path, &LARGE.to_string()]).await?;
     let words: Vec<&str> = answer.rest().split_whitespace().collect();
     let odd = || Failed::Refused(format!("the host said {:?} of {path}", answer.rest()));
     let found = match (answer.word(), &words[..]) {
         ("file", [len, mode, sha256]) => Found::File(File {
             len: len.parse().map_err(|_| odd())?,
             mode: u32::from_str_radix(mode, 8).map_err(|_| odd())?,
-            sha256: (*sha256).to_owned(),
+            sha256: (*sha256 != "-").then(|| (*sha256).to_owned()),
         }),
         ("tree", [lines]) => {
             let mut entries = Vec::new();
@@ -67,18 +71,43 @@ async fn look(there: &There<'_>, path: &str) -> Result<Found, Failed> {
     Ok(found)
 }
 
-async fn get_one(there: &There<'_>, from: &str, to: &Path, file: &File) -> Result<Moved, Refusal> {
-    let is_same = |content: &Content| content.len == file.len && content.sha256 == file.sha256;
+async fn get_one(
+    there: &There<'_>,
+    engine: &Arc<Pool>,
+    order: &GetOrder,
+    from: &str,
+    to: &Path,
+    file: &File,
+) -> Result<Moved, Refusal> {
     if to.is_dir() {
         return Err(here(to, &io::Error::other("it is a directory; name the file")));
     }
+    if let (None, Some(target)) = (&file.sha256, to.to_str().filter(|to| !to.contains('\n'))) {
+        let moving = Move {
+            from: There { pool: there.pool, user: there.user, news: there.news },
+            source: from,
+            to: There { pool: engine, user: None, news: there.news },
+            target,
+            mode: None,
+            owner: None,
+            like: Like::Mode,
+            manner: &order.manner,
+            direct: None,
+            news: there.news,
+        };
+        return moving.carry_out().await;
+    }
+    let Some(sha256) = &file.sha256 else {
+        return Err(here(to, &io::Error::other("the name is not UTF-8 on one line")));
+    };
+    let is_same = |content: &Content| content.len == file.len && content.sha256 == *sha256;
     let same = Content::of_file(to).await.ok().filter(is_same);
     let content = match same {
         Some(content) => content,
         None => {
             let name = to.file_name().unwrap_or_default().to_string_lossy();
             // The name tells the content: what is left of an earlier try is gone on with only if it is of the same.
-            let part = to.with_file_name(format!("{name}.{:.12}.piton-part", file.sha256));
+            let part = to.with_file_name(format!("{name}.{sha256:.12}.piton-part"));
             persist!(there, receive(there, from, &part, file))?;
             let content = Content::of_file(&part).await.map_err(|error| here(&part, &error))?;
             if !is_same(&content) {
@@ -129,7 +158,12 @@ async fn receive(there: &There<'_>, from: &str, part: &Path, file: &File) -> Res
     out.sync_all().await.map_err(local)
 }
 
-async fn get_tree(there: &There<'_>, order: &GetOrder, entries: Vec<(char, String)>) -> Result<Moved, Refusal> {
+async fn get_tree(
+    there: &There<'_>,
+    engine: &Arc<Pool>,
+    order: &GetOrder,
+    entries: Vec<(char, String)>,
+) -> Result<Moved, Refusal> {
     let root = order.from.trim_end_matches('/');
     let (mut digests, mut bytes) = (Vec::<(String, Digest)>::new(), 0);
     std::fs::create_dir_all(&order.to).map_err(|error| here(&order.to, &error))?;
@@ -148,7 +182,7 @@ async fn get_tree(there: &There<'_>, order: &GetOrder, entries: Vec<(char, Strin
                 let Found::File(file) = persist!(there, look(there, &from))? else {
                     return Err(Refusal::Refused(format!("{from} became a directory while it was fetched")));
                 };
-                let moved = get_one(there, &from, &to, &file).await?;
+                let moved = get_one(there, engine, order, &from, &to, &file).await?;
                 bytes += moved.bytes;
                 digests.push((name, moved.digest));
             }

@@ -9,13 +9,30 @@ use piton_core::ids::{HostName, JobId, RunId};
 use piton_core::inventory::Host;
 use piton_core::run::Refusal;
 use piton_runner::output::JobOutput;
-use piton_runner::transport::{GetOrder, JobEnd, JobSpec, Launch, Moved, News, Pong, PutOrder, StopError, Transport};
+use piton_runner::transport::{
+    GetOrder, JobEnd, JobSpec, Launch, Moved, News, Pong, PutOrder, StopError, TransferOrder, Transport,
+};
 
 use crate::connect::{ConnectError, Destination};
+use crate::files::{There, check};
+use crate::moving::{Like, Move};
 use crate::options::Options;
 use crate::pool::{Common, Pool, lock};
 use crate::script;
 use crate::shell::Answer;
+
+/// How one host reaches another by itself: without asking anybody, and only what is known already.
+const DIRECT_OPTIONS: &[&str] = &[
+    "BatchMode=yes",
+    "StrictHostKeyChecking=yes",
+    "ConnectTimeout=5",
+    "ServerAliveInterval=5",
+    "ServerAliveCountMax=3",
+    "ForwardAgent=no",
+    "ForwardX11=no",
+    "ClearAllForwardings=yes",
+    "LogLevel=ERROR",
+];
 
 /// All hosts that the engine reaches. The host [`HostName::LOCAL`] is its own machine.
 pub struct Hosts {
@@ -44,6 +61,38 @@ impl Hosts {
         };
         pools.insert(host.clone(), Arc::clone(&pool));
         pool
+    }
+
+    /// The way to the engine's own machine.
+    fn here(&self) -> Result<Arc<Pool>, Refusal> {
+        let name = HostName::new(HostName::LOCAL).map_err(|bad| Refusal::Refused(bad.to_string()))?;
+        Ok(self.pool(&name))
+    }
+
+    /// The words with which one host may reach the other by itself: with the keys, the agent and the known hosts that its
+    /// user has there, and never with ours.
+    fn direct(&self, from: &HostName, to: &HostName) -> Option<Vec<String>> {
+        if from == to {
+            return Some(vec!["sh".to_owned(), "-c".to_owned()]);
+        }
+        if from.is_local() || to.is_local() {
+            return None;
+        }
+        let settings = self.inventory.get(to).map(|host| host.ssh.clone()).unwrap_or_default();
+        // What cannot be said to ssh here cannot be said to it there.
+        Destination::new(to.clone(), settings.clone()).ok()?;
+        let mut words = vec!["ssh".to_owned()];
+        for option in DIRECT_OPTIONS {
+            words.extend(["-o".to_owned(), (*option).to_owned()]);
+        }
+        if let Some(port) = settings.port {
+            words.extend(["-p".to_owned(), port.to_string()]);
+        }
+        if let Some(user) = settings.user {
+            words.extend(["-l".to_owned(), user]);
+        }
+        words.push(settings.address.unwrap_or_else(|| to.to_string()));
+        Some(words)
     }
 
     /// Has one of our scripts carried out that answers with one line; tried again once if the shell had died.
@@ -97,11 +146,31 @@ impl Transport for Hosts {
     }
 
     async fn put(&self, order: &PutOrder, news: &dyn News) -> Result<Moved, Refusal> {
-        crate::put::put(&self.pool(&order.host), order, news).await
+        crate::put::put(&self.pool(&order.host), &self.here()?, order, news).await
     }
 
     async fn get(&self, order: &GetOrder, news: &dyn News) -> Result<Moved, Refusal> {
-        crate::get::get(&self.pool(&order.host), order, news).await
+        crate::get::get(&self.pool(&order.host), &self.here()?, order, news).await
+    }
+
+    async fn transfer(&self, order: &TransferOrder, news: &dyn News) -> Result<Moved, Refusal> {
+        check(&order.from, None, order.become_user.as_deref())?;
+        check(&order.to, order.owner.as_deref(), order.become_user.as_deref())?;
+        let (from, to) = (self.pool(&order.from_host), self.pool(&order.to_host));
+        let user = order.become_user.as_deref();
+        let moving = Move {
+            from: There { pool: &from, user, news },
+            source: &order.from,
+            to: There { pool: &to, user, news },
+            target: &order.to,
+            mode: order.mode,
+            owner: order.owner.as_deref(),
+            like: Like::Source,
+            manner: &order.manner,
+            direct: self.direct(&order.from_host, &order.to_host),
+            news,
+        };
+        moving.carry_out().await
     }
 
     async fn ping(&self, host: &HostName) -> Result<Pong, Refusal> {

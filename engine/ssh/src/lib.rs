@@ -15,6 +15,7 @@ mod files;
 mod follow;
 mod get;
 mod hosts;
+mod moving;
 mod options;
 mod outage;
 mod pool;

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use openssh::Session;
 use piton_core::ids::HostName;
+use piton_core::run::BootId;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::connect::{ConnectError, Destination, Hope};
@@ -200,6 +201,12 @@ impl Pool {
         }
         lock(&self.idle).push((shell, Instant::now()));
         self.freed.notify_one();
+    }
+
+    /// The host has been started anew: shells from before are of no use.
+    pub(crate) fn renew(&self, boot: &BootId) {
+        let old: Vec<_> = lock(&self.idle).extract_if(.., |(shell, _)| shell.boot != *boot).collect();
+        drop(old);
     }
 
     fn waiting(&self) -> Option<Box<Shell>> {

@@ -12,6 +12,7 @@ use secrecy::ExposeSecret as _;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncSeekExt as _};
 
 use crate::files::{self, CHUNK, Content, Failed, There, check, digest_of_tree, here, persist};
+use crate::moving::{LARGE, Like, Move};
 use crate::pool::Pool;
 
 /// Permission bits of a new file that nobody gave any.
@@ -24,7 +25,12 @@ const CLOSED: u32 = 0o600;
 ///
 /// A directory goes file by file: each is skipped if it is there already, and what the host has besides stays.
 /// `mode` is for files; `owner` for all that is made.
-pub(crate) async fn put(pool: &Arc<Pool>, order: &PutOrder, news: &dyn News) -> Result<Moved, Refusal> {
+pub(crate) async fn put(
+    pool: &Arc<Pool>,
+    engine: &Arc<Pool>,
+    order: &PutOrder,
+    news: &dyn News,
+) -> Result<Moved, Refusal> {
     check(&order.to, order.owner.as_deref(), order.become_user.as_deref())?;
     let there = There { pool, user: order.become_user.as_deref(), news };
     match &order.source {
@@ -40,9 +46,9 @@ pub(crate) async fn put(pool: &Arc<Pool>, order: &PutOrder, news: &dyn News) -> 
         PutBytes::Path(path) => {
             let is = tokio::fs::metadata(path).await.map_err(|error| here(path, &error))?;
             if is.is_dir() {
-                put_tree(&there, order, path).await
+                put_tree(&there, engine, order, path).await
             } else {
-                put_file(&there, order, path, &order.to).await
+                put_file(&there, engine, order, path, &order.to).await
             }
         }
     }
@@ -53,11 +59,34 @@ enum Source<'a> {
     File(&'a Path),
 }
 
-async fn put_file(there: &There<'_>, order: &PutOrder, path: &Path, to: &str) -> Result<Moved, Refusal> {
+async fn put_file(
+    there: &There<'_>,
+    from: &Arc<Pool>,
+    order: &PutOrder,
+    path: &Path,
+    to: &str,
+) -> Result<Moved, Refusal> {
     let is = tokio::fs::metadata(path).await.map_err(|error| here(path, &error))?;
     if !is.is_file() {
         let why = io::Error::other("it is neither a file nor a directory");
         return Err(here(path, &why));
+    }
+    if is.len() >= LARGE
+        && let Ok(source) = name(path)
+    {
+        let moving = Move {
+            from: There { pool: from, user: None, news: there.news },
+            source: &source,
+            to: There { pool: there.pool, user: there.user, news: there.news },
+            target: to,
+            mode: order.mode,
+            owner: order.owner.as_deref(),
+            like: Like::Replaced,
+            manner: &order.manner,
+            direct: None,
+            news: there.news,
+        };
+        return moving.carry_out().await;
     }
     let content = Content::of_file(path).await.map_err(|error| here(path, &error))?;
     put_one(there, order, to, &content, is.permissions().mode() & 0o777, &Source::File(path)).await
@@ -112,7 +141,7 @@ async fn send(there: &There<'_>, arguments: &[&str], content: &Content, source: 
     Ok(())
 }
 
-async fn put_tree(there: &There<'_>, order: &PutOrder, root: &Path) -> Result<Moved, Refusal> {
+async fn put_tree(there: &There<'_>, engine: &Arc<Pool>, order: &PutOrder, root: &Path) -> Result<Moved, Refusal> {
     let tree = Tree::of(root).map_err(|error| here(root, &error))?;
     let to = order.to.trim_end_matches('/');
     let mut words = vec!["d".to_owned(), order.to.clone()];
@@ -127,7 +156,7 @@ async fn put_tree(there: &There<'_>, order: &PutOrder, root: &Path) -> Result<Mo
         tree.links.iter().map(|(link, target)| (link.clone(), Digest::of(target.as_bytes()))).collect();
     let mut bytes = 0;
     for file in &tree.files {
-        let moved = put_file(there, order, &root.join(file), &format!("{to}/{file}")).await?;
+        let moved = put_file(there, engine, order, &root.join(file), &format!("{to}/{file}")).await?;
         bytes += moved.bytes;
         digests.push((file.clone(), moved.digest));
     }

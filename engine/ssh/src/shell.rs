@@ -93,6 +93,14 @@ impl Shell {
         Ok(Answer::new(&line, &self.mark))
     }
 
+    /// Whether bytes that should be of a file end with the words that a script says instead of going on; those words then.
+    pub(crate) fn refusal_in(&self, bytes: &[u8]) -> Option<String> {
+        let tail = bytes.get(bytes.len().saturating_sub(REFUSAL)..)?;
+        let text = String::from_utf8_lossy(tail);
+        let said = text.rsplit_once(&format!("{} refused ", self.mark))?.1;
+        Some(said.strip_suffix('\n')?.to_owned())
+    }
+
     /// Whether the shell is there and silent, as one must be that waits for a request.
     pub(crate) fn is_waiting(&mut self) -> bool {
         use futures_util::FutureExt as _;
@@ -141,6 +149,8 @@ pub(crate) struct Reader {
 
 /// Reads are this large: 1 GiB of output is 8192 of them.
 const CHUNK: usize = 128 * 1024;
+/// How long a refusal can be.
+const REFUSAL: usize = 4096;
 /// So much is kept of what a login shell prints, for the message when it does nothing else.
 const NOISE: usize = 400;
 

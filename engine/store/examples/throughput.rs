@@ -53,7 +53,9 @@ async fn create(journal: &dyn Journal, number: u64) -> Outcome<Lease> {
 
 async fn append(journal: &dyn Journal, lease: &Lease, first: u64, count: u64) -> Outcome<()> {
     let events = (first..first + count).map(event).collect();
-    Ok(journal.append(lease, Batch { events, status: RunStatus::Running, taken: Vec::new() }).await?)
+    Ok(journal
+        .append(lease, Batch { events, status: RunStatus::Running, taken: Vec::new(), locks: Vec::new(), waits: None })
+        .await?)
 }
 
 async fn journal(spec: &str, dir: &Path) -> Outcome<()> {

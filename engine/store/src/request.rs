@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use piton_core::digest::Digest;
 use piton_core::ids::RunId;
-use piton_core::run::WordId;
+use piton_core::run::{Waits, WordId};
 use piton_core::time::Timestamp;
-use piton_runner::journal::{JournalError, Lease, NewRun, RunStatus};
+use piton_runner::journal::{JournalError, Lease, LockChange, NewRun, RunStatus};
 
 use crate::record::Entry;
 
@@ -17,14 +17,26 @@ pub(crate) enum Request {
     Claim { run: RunId, owner: String, ttl: Duration },
     Renew { lease: Lease, ttl: Duration },
     Release { lease: Lease },
-    Append { lease: Lease, entries: Vec<Entry>, status: RunStatus, taken: Vec<WordId> },
+    Append { lease: Lease, append: Append },
     Say { run: RunId, by: String, word: Vec<u8>, at: Timestamp },
+}
+
+/// What one append does; see [`piton_runner::journal::Batch`].
+#[derive(Debug)]
+pub(crate) struct Append {
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) status: RunStatus,
+    pub(crate) taken: Vec<WordId>,
+    pub(crate) locks: Vec<LockChange>,
+    pub(crate) waits: Option<Waits>,
 }
 
 /// What a change came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reply {
     Done,
+    /// Done, and somebody was given locks by it, or refused.
+    Given,
     /// The lease's fencing number.
     Leased(u64),
     /// The word's number.

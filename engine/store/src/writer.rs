@@ -77,12 +77,12 @@ fn write(waiting: &Receiver<Waiting>, mut books: impl Books, bell: &Bell) {
             answers.push(next.answer);
         }
         let replies = books.commit(&requests);
-        let said = replies.iter().any(|reply| matches!(reply, Ok(Reply::Said(_))));
+        let rings = replies.iter().any(|reply| matches!(reply, Ok(Reply::Said(_) | Reply::Given)));
         for (answer, reply) in answers.into_iter().zip(replies) {
             // Who asked may have gone away in the meantime; the change stands.
             let _ = answer.send(reply);
         }
-        if said {
+        if rings {
             bell.ring();
         }
     }

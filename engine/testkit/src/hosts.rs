@@ -8,7 +8,9 @@ use piton_core::digest::Digest;
 use piton_core::ids::{HostName, JobId, RunId};
 use piton_core::run::{BootId, Exit, LossCause, Printed, Refusal};
 use piton_runner::output::{JobOutput, OutputError, OutputSink, Stream};
-use piton_runner::transport::{GetOrder, JobEnd, JobSpec, Launch, Moved, News, Pong, PutOrder, StopError, Transport};
+use piton_runner::transport::{
+    Ends, GetOrder, JobEnd, JobSpec, Launch, Moved, News, Pong, PutOrder, StopError, TransferOrder, Transport,
+};
 use tokio::sync::watch;
 
 /// What a script does on a simulated host.
@@ -126,6 +128,8 @@ impl Transport for SimHosts {
         }
         let over = state.wait_for(|s| *s != State::Running).await.map(|s| *s);
         match over {
+            // What has its host start anew is seen to be over when the host is back.
+            Ok(State::Exited(0, _)) if spec.ends != Ends::Exit => JobEnd::Lost(LossCause::HostRebooted),
             Ok(State::Exited(status, outputs)) => JobEnd::Exited {
                 exit: Exit(status),
                 outputs: Ok(outputs.as_bytes().to_vec()),
@@ -156,6 +160,12 @@ impl Transport for SimHosts {
 
     async fn get(&self, order: &GetOrder, _news: &dyn News) -> Result<Moved, Refusal> {
         self.moved.lock().unwrap_or_else(PoisonError::into_inner).push(format!("get {}:{}", order.host, order.from));
+        Ok(Moved { bytes: 1, digest: Digest::of(b"x") })
+    }
+
+    async fn transfer(&self, order: &TransferOrder, _news: &dyn News) -> Result<Moved, Refusal> {
+        let line = format!("transfer {}:{} {}:{}", order.from_host, order.from, order.to_host, order.to);
+        self.moved.lock().unwrap_or_else(PoisonError::into_inner).push(line);
         Ok(Moved { bytes: 1, digest: Digest::of(b"x") })
     }
 

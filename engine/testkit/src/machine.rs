@@ -7,7 +7,7 @@ use piton_core::digest::Digest;
 use piton_core::ids::{JobId, Part, RunId, TaskId};
 use piton_core::plan::Plan;
 use piton_core::run::{
-    BootId, Change, Effect, Event, Exit, Input, LossCause, Printed, Recorded, Refusal, Run, TakenTask, TaskState,
+    BootId, Change, Effect, Event, Exit, Hold, Input, LossCause, Printed, Recorded, Refusal, Run, TakenTask, TaskState,
     TimerKind, Word, WordId,
 };
 use piton_core::time::Timestamp;
@@ -22,6 +22,7 @@ pub struct Machine {
     pub now: Timestamp,
     plan: Arc<Plan>,
     seen: BTreeSet<Effect>,
+    tickets: BTreeSet<Option<TaskId>>,
     words: u64,
 }
 
@@ -30,8 +31,9 @@ impl Machine {
     pub fn start(plan: Plan) -> Self {
         let plan = Arc::new(plan);
         let run = Run::new(RunId::from_parts(0, 7), plan.clone());
-        let (seen, words) = (BTreeSet::new(), 0);
-        let mut machine = Self { run, log: Vec::new(), now: Timestamp(1_000), plan: plan.clone(), seen, words };
+        let (seen, tickets, words) = (BTreeSet::new(), BTreeSet::new(), 0);
+        let (log, now) = (Vec::new(), Timestamp(1_000));
+        let mut machine = Self { run, log, now, plan: plan.clone(), seen, tickets, words };
         let created = Event::RunCreated {
             by: "tester@bench".into(),
             runbook: plan.runbook.clone(),
@@ -47,7 +49,15 @@ impl Machine {
         let plan = Arc::new(plan);
         let run = Run::new(RunId::from_parts(0, 7), plan.clone());
         let (seen, words) = (BTreeSet::new(), 0);
-        let mut machine = Self { run, log: Vec::new(), now: Timestamp(1_000), plan: plan.clone(), seen, words };
+        let mut machine = Self {
+            run,
+            log: Vec::new(),
+            now: Timestamp(1_000),
+            plan: plan.clone(),
+            seen,
+            tickets: BTreeSet::new(),
+            words,
+        };
         let digest = Digest::of(plan.to_json().as_bytes());
         let by = "tester@bench".into();
         machine.take(Event::RunCreated { by, runbook: plan.runbook.clone(), plan: digest });
@@ -74,7 +84,8 @@ impl Machine {
         let word = |e: &Recorded<Event>| if let Event::WordTaken { id, .. } = &e.event { Some(id.0) } else { None };
         let words = log.iter().filter_map(word).max().unwrap_or(0);
         let now = log.last().map_or(Timestamp(1_000), |e| e.at);
-        let mut machine = Self { run, log, now, plan, seen, words };
+        let mut machine = Self { run, log, now, plan, seen, tickets: BTreeSet::new(), words };
+        machine.tickets = machine.tickets_wanted();
         machine.tell(Input::Took { engine: "bench".into(), fence: 2 });
         machine
     }
@@ -98,10 +109,15 @@ impl Machine {
             match change {
                 Change::Begin(effect) => assert!(self.seen.insert(effect.clone()), "{effect:?} was in flight already"),
                 Change::Drop(effect) => assert!(self.seen.remove(&effect), "{effect:?} was not in flight"),
+                Change::Ask { task, .. } => assert!(self.tickets.insert(task.clone()), "{task:?} has a ticket already"),
+                Change::Free { task } => assert!(self.tickets.remove(&task), "{task:?} has no ticket"),
             }
         }
         let wanted: BTreeSet<Effect> = self.run.wanted().cloned().collect();
         assert_eq!(self.seen, wanted, "the changes do not add up to what is wanted");
+        if self.run.outcome().is_none() {
+            assert_eq!(self.tickets, self.tickets_wanted(), "the tickets do not add up");
+        }
         assert!(
             self.run.outcome().is_some() || self.run.is_parked() || !wanted.is_empty(),
             "the run is not over, not parked, and waits for nothing: {:?}",
@@ -110,11 +126,22 @@ impl Machine {
         events
     }
 
+    /// Who should have a ticket for locks.
+    fn tickets_wanted(&self) -> BTreeSet<Option<TaskId>> {
+        let tasks = self.run.tasks().filter(|(_, task)| task.hold != Hold::No).map(|(id, _)| Some(id.clone()));
+        tasks.chain((*self.run.hold() != Hold::No).then_some(None)).collect()
+    }
+
+    /// The run (`None`) or task has the locks that it asked for.
+    pub fn grant(&mut self, task: Option<TaskId>) -> Vec<Event> {
+        self.tell(Input::LocksTaken(task))
+    }
+
     /// The jobs that should be in flight.
     pub fn jobs(&self) -> Vec<JobId> {
         let job = |effect: &Effect| match effect {
             Effect::Carry(job) => Some(job.clone()),
-            Effect::Fetch | Effect::Stop(_) | Effect::Transfer(_) | Effect::Wake { .. } => None,
+            Effect::Fetch | Effect::Stop(_) | Effect::Transfer(_) | Effect::Wake { .. } | Effect::Hold(_) => None,
         };
         self.run.wanted().filter_map(job).collect()
     }
@@ -136,7 +163,12 @@ impl Machine {
     pub fn job(&self, task: &str) -> JobId {
         let found = self.run.wanted().find_map(|effect| match effect {
             Effect::Carry(job) | Effect::Stop(job) if job.attempt.task.to_string() == task => Some(job.clone()),
-            Effect::Fetch | Effect::Carry(_) | Effect::Stop(_) | Effect::Transfer(_) | Effect::Wake { .. } => None,
+            Effect::Fetch
+            | Effect::Carry(_)
+            | Effect::Stop(_)
+            | Effect::Transfer(_)
+            | Effect::Wake { .. }
+            | Effect::Hold(_) => None,
         });
         found.unwrap_or_else(|| panic!("no job of {task} is wanted, but {:?}", self.wanted()))
     }
@@ -190,7 +222,7 @@ impl Machine {
             .wanted()
             .filter_map(|effect| match effect {
                 Effect::Wake { timer, at } => Some((timer.what == TimerKind::Deadline, *at, timer.clone())),
-                Effect::Fetch | Effect::Carry(_) | Effect::Stop(_) | Effect::Transfer(_) => None,
+                Effect::Fetch | Effect::Carry(_) | Effect::Stop(_) | Effect::Transfer(_) | Effect::Hold(_) => None,
             })
             .collect();
         timers.sort();
@@ -201,9 +233,14 @@ impl Machine {
 
     /// Somebody says something.
     pub fn say(&mut self, word: Word) -> Vec<Event> {
+        self.say_as("operator@desk", word)
+    }
+
+    /// This one says something.
+    pub fn say_as(&mut self, by: &str, word: Word) -> Vec<Event> {
         self.words += 1;
         let id = WordId(self.words);
-        self.tell(Input::Said { id, by: "operator@desk".into(), word })
+        self.tell(Input::Said { id, by: by.into(), word })
     }
 
     /// Rebuilds the run from its log, as an engine does after a crash, and goes on with that.
@@ -224,6 +261,8 @@ fn show(effect: &Effect) -> String {
         Effect::Carry(job) => format!("carry {job}"),
         Effect::Stop(job) => format!("stop {job}"),
         Effect::Transfer(attempt) => format!("transfer {attempt}"),
+        Effect::Hold(None) => "hold".to_owned(),
+        Effect::Hold(Some(task)) => format!("hold {task}"),
         Effect::Wake { timer, at } => format!("wake {} {:?} at {}", timer.task, timer.what, at.0),
     }
 }
@@ -246,6 +285,7 @@ pub fn check_order(plan: &Plan, log: &[Recorded<Event>]) {
     let mut started: BTreeSet<(TaskId, u32)> = BTreeSet::new();
     let mut exited: BTreeSet<JobId> = BTreeSet::new();
     let mut grown: BTreeSet<TaskId> = BTreeSet::new();
+    let mut held: BTreeSet<Option<TaskId>> = BTreeSet::new();
     for recorded in log {
         run.apply(recorded).expect("the log can be replayed");
         check_limits(&run);
@@ -253,6 +293,9 @@ pub fn check_order(plan: &Plan, log: &[Recorded<Event>]) {
             Event::AttemptStarted { task, attempt, .. } => {
                 assert!(started.insert((task.clone(), *attempt)), "{task}#{attempt} started twice");
                 let index = run.graph().find(task).expect("the task is in the plan");
+                assert!(plan.locks.is_empty() || held.contains(&None), "{task} started before the run had its locks");
+                let free = run.step_of(index).locks.is_empty();
+                assert!(free || held.contains(&Some(task.clone())), "{task} started before it had its locks");
                 for before in run.graph().before(index) {
                     let before = run.graph().id(before);
                     assert!(over.contains(before), "{task} started before {before} was over");
@@ -260,12 +303,14 @@ pub fn check_order(plan: &Plan, log: &[Recorded<Event>]) {
             }
             Event::TaskSucceeded { task, .. } | Event::TaskSkipped { task, .. } | Event::TaskFailed { task, .. } => {
                 assert!(over.insert(task.clone()), "{task} came to its end twice");
+                held.remove(&Some(task.clone()));
             }
             Event::JobExited { job, .. } => assert!(exited.insert(job.clone()), "{job} exited twice"),
             Event::UndoAttemptStarted { task, .. } => {
                 let tried = started.iter().any(|(t, _)| t == task);
                 assert!(tried, "{task} is undone although it never began");
             }
+            Event::LocksTaken { task } => assert!(held.insert(task.clone()), "{task:?} took its locks twice"),
             Event::TakenOver { tasks, .. } => {
                 for taken in tasks {
                     assert!(over.insert(taken.task.clone()), "{} is taken over twice", taken.task);
@@ -287,6 +332,7 @@ pub fn check_order(plan: &Plan, log: &[Recorded<Event>]) {
             | Event::JobLost { .. }
             | Event::JobStopped { .. }
             | Event::Transferred { .. }
+            | Event::TransferProgressed { .. }
             | Event::AttemptTimedOut { .. }
             | Event::AttemptFailed { .. }
             | Event::RetryScheduled { .. }
@@ -297,6 +343,12 @@ pub fn check_order(plan: &Plan, log: &[Recorded<Event>]) {
             | Event::WordTaken { .. }
             | Event::ResolveStarted { .. }
             | Event::TaskReleased { .. }
+            | Event::ApprovalAsked { .. }
+            | Event::Voted { .. }
+            | Event::LocksAsked { .. }
+            | Event::LocksRefused { .. }
+            | Event::RunPaused { .. }
+            | Event::RunResumed
             | Event::CancelStarted
             | Event::UndoStarted { .. }
             | Event::TaskUndone { .. }

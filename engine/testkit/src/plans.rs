@@ -73,6 +73,8 @@ struct AnyStep {
     retry: u8,
     timeout: bool,
     on_failure: Option<&'static str>,
+    locks: u8,
+    approve: bool,
 }
 
 fn any_step() -> impl Strategy<Value = AnyStep> {
@@ -90,36 +92,48 @@ fn any_step() -> impl Strategy<Value = AnyStep> {
         0..3u8,
         prop::bool::weighted(0.2),
         policy,
+        (0..4u8, prop::bool::weighted(0.15)),
     )
-        .prop_map(|(needs, hosts, barrier, unless, verify, undo, safe, retry, timeout, on_failure)| AnyStep {
-            needs,
-            hosts,
-            barrier,
-            unless,
-            verify,
-            undo,
-            safe,
-            retry,
-            timeout,
-            on_failure,
+        .prop_map(|(needs, hosts, barrier, unless, verify, undo, safe, retry, timeout, on_failure, people)| {
+            AnyStep {
+                needs,
+                hosts,
+                barrier,
+                unless,
+                verify,
+                undo,
+                safe,
+                retry,
+                timeout,
+                on_failure,
+                locks: people.0,
+                approve: people.1,
+            }
         })
 }
 
 /// Random runbooks: up to eight steps under `steps`, up to two under `finally`.
 pub fn any_runbook() -> impl Strategy<Value = String> {
     let policy = prop_oneof![Just("stop"), Just("continue"), Just("undo")];
-    (prop::collection::vec(any_step(), 1..8), prop::collection::vec(any_step(), 0..3), policy, 1..6u32).prop_map(
-        |(steps, finally, policy, parallel)| {
-            let mut yaml =
-                format!("runbook: any\ntitle: any\non_failure: {policy}\nmax_parallel: {parallel}\nsteps:\n");
-            steps.iter().enumerate().for_each(|(i, step)| write_step(&mut yaml, 's', i, step));
-            if !finally.is_empty() {
-                yaml.push_str("finally:\n");
-                finally.iter().enumerate().for_each(|(i, step)| write_step(&mut yaml, 'f', i, step));
-            }
-            yaml
-        },
-    )
+    let all = (prop::collection::vec(any_step(), 1..8), prop::collection::vec(any_step(), 0..3));
+    (all, policy, 1..6u32, prop::bool::weighted(0.3)).prop_map(|((steps, finally), policy, parallel, locks)| {
+        let mut yaml = format!("runbook: any\ntitle: any\non_failure: {policy}\nmax_parallel: {parallel}\n");
+        yaml.push_str(if locks { "locks: [vm/a, { name: images, shared: true }]\nsteps:\n" } else { "steps:\n" });
+        steps.iter().enumerate().for_each(|(i, step)| write_step(&mut yaml, 's', i, step));
+        if !finally.is_empty() {
+            yaml.push_str("finally:\n");
+            finally.iter().enumerate().for_each(|(i, step)| write_step(&mut yaml, 'f', i, step));
+        }
+        yaml
+    })
+}
+
+fn locks_of(step: &AnyStep) -> Option<&'static str> {
+    match step.locks {
+        1 => Some("locks: vm/a"),
+        2 => Some("locks: [{ name: vm/a, shared: true }, { name: backups, count: 2 }]"),
+        _ => None,
+    }
 }
 
 fn write_step(yaml: &mut String, letter: char, index: usize, step: &AnyStep) {
@@ -133,6 +147,17 @@ fn write_step(yaml: &mut String, letter: char, index: usize, step: &AnyStep) {
     let hosts: Vec<String> = (0..step.hosts).map(|h| format!("h{h}")).collect();
     line(format!("  - id: {letter}{index}"));
     line(format!("    needs: [{}]", needs.join(", ")));
+    if let Some(locks) = locks_of(step) {
+        line(format!("    {locks}"));
+    }
+    if step.approve {
+        let timeout = if step.timeout { ", timeout: 60s" } else { "" };
+        line(format!("    approve: {{ prompt: go on?, count: {}{timeout} }}", 1 + step.retry));
+        if let Some(policy) = step.on_failure {
+            line(format!("    on_failure: {policy}"));
+        }
+        return;
+    }
     line(format!("    hosts: [{}]", hosts.join(", ")));
     line(format!("    run: do-{letter}{index}"));
     for (set, text) in [
@@ -248,6 +273,9 @@ fn write_many(yaml: &mut String, index: usize, many: &AnyMany) {
     }
     if !many.block {
         line(format!("    run: do-m{index}"));
+        if let Some(locks) = locks_of(first) {
+            line(format!("    {locks}"));
+        }
         for (set, text) in [(first.unless, "unless: look"), (first.undo, "undo: back"), (first.safe, "repeat: safe")] {
             if set {
                 line(format!("    {text}"));
@@ -256,8 +284,16 @@ fn write_many(yaml: &mut String, index: usize, many: &AnyMany) {
         return;
     }
     line("    steps:".to_owned());
+    let counts = many.batch.is_some() || many.max_failures.is_some() || many.max_parallel.is_some();
     for (number, step) in many.inner.iter().enumerate() {
         line(format!("      - id: m{index}-{number}"));
+        if step.approve && (many.each > 0 || !counts) {
+            line("        approve: { prompt: go on? }".to_owned());
+            continue;
+        }
+        if let Some(locks) = locks_of(step) {
+            line(format!("        {locks}"));
+        }
         line(format!("        run: do-m{index}-{number}"));
         if many.each > 0 {
             let hosts: Vec<String> = (0..step.hosts).map(|h| format!("h{h}")).collect();

@@ -15,7 +15,7 @@ use super::lines::Lines;
 use super::plain::output_line;
 use super::{Manner, Missed, missed_line, notice_line};
 use crate::screen::{BOLD, CYAN, DIM, Screen, YELLOW, paint};
-use crate::tell::{Teller, task_of};
+use crate::tell::{Teller, moved_so_far, task_of};
 use crate::times::{Times, took};
 use crate::visible::visible;
 
@@ -188,6 +188,11 @@ impl Manner for Display {
                 self.above(&format!("         {} {line}", paint(self.color, DIM, "|")));
             }
         }
+        if let Event::TransferProgressed { task, moved, total, left, .. } = &recorded.event
+            && let Some(row) = self.rows.get_mut(task)
+        {
+            row.now = moved_so_far(*moved, *total, *left);
+        }
         let Some(task) = task_of(&recorded.event) else { return };
         match &recorded.event {
             Event::AttemptStarted { .. } | Event::UndoAttemptStarted { .. } | Event::ResolveStarted { .. } => {
@@ -200,11 +205,17 @@ impl Manner for Display {
             | Event::TaskUndone { .. }
             | Event::UndoSkipped { .. }
             | Event::AttemptFailed { .. } => self.finish(task),
+            Event::ApprovalAsked { .. } => {
+                if let Some(row) = self.rows.get_mut(task) {
+                    row.now = "waits for approval".to_owned();
+                }
+            }
             Event::RetryScheduled { .. }
             | Event::StepExpanded { .. }
             | Event::CallEntered { .. }
             | Event::TaskUnstartable { .. }
             | Event::Transferred { .. }
+            | Event::TransferProgressed { .. }
             | Event::AttemptTimedOut { .. }
             | Event::ProbeScheduled { .. }
             | Event::ProbeStarted { .. }
@@ -221,6 +232,12 @@ impl Manner for Display {
             | Event::SecretsFetched { .. }
             | Event::SecretsMissing { .. }
             | Event::WordTaken { .. }
+            | Event::Voted { .. }
+            | Event::LocksAsked { .. }
+            | Event::LocksTaken { .. }
+            | Event::LocksRefused { .. }
+            | Event::RunPaused { .. }
+            | Event::RunResumed
             | Event::CancelStarted
             | Event::UndoStarted { .. }
             | Event::FinallyStarted

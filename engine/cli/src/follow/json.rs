@@ -26,12 +26,14 @@ pub(super) struct Json {
     runtime: Handle,
     out: Out,
     gone: bool,
+    /// Until then the output belongs to whoever tells the run's id.
+    seeded: bool,
 }
 
 impl Json {
     pub(super) fn new(journal: Arc<dyn Journal>, run: RunId, runtime: Handle) -> Self {
         let out = Screen::new(true, false, 0, ColorChoice::Never).out();
-        Self { journal, run, next: 1, runtime, out, gone: false }
+        Self { journal, run, next: 1, runtime, out, gone: false, seeded: false }
     }
 
     fn catch_up(&mut self) {
@@ -50,10 +52,12 @@ impl Json {
 }
 
 impl Manner for Json {
-    fn seed(&mut self, _running: Vec<(TaskId, Timestamp)>, _progress: (u32, u32)) {}
+    fn seed(&mut self, _running: Vec<(TaskId, Timestamp)>, _progress: (u32, u32)) {
+        self.seeded = true;
+    }
 
     fn fact(&mut self, recorded: &Recorded<Event>, _progress: (u32, u32)) {
-        if recorded.seq >= self.next {
+        if self.seeded && recorded.seq >= self.next {
             self.catch_up();
         }
     }

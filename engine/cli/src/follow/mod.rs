@@ -238,6 +238,8 @@ fn notice_line(notice: &Notice) -> String {
     match notice {
         Notice::Disconnected { host, why } => format!("{host} is not connected: {why}"),
         Notice::Connected { host } => format!("{host} is connected again"),
+        Notice::Queued { task: None, what } => format!("the run waits for {what}"),
+        Notice::Queued { task: Some(task), what } => format!("{task} waits for {what}"),
         Notice::Full { why } => format!("no space left, waiting for room: {why}"),
     }
 }

@@ -1,6 +1,7 @@
 //! `piton check`.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use piton_core::fault::Fault;
 use piton_core::runbook::{Library, ParamKind};
@@ -45,6 +46,7 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
     }
 
     let mut good = Vec::new();
+    let tests: Vec<_> = found.iter().map(|f| super::test::test_of(Path::new(f.source.name.as_ref()))).collect();
     if let Some(path) = hosts.as_ref().and_then(|h| h.from.clone()) {
         let number = hosts.as_ref().map_or(0, |h| h.inventory.hosts.len());
         good.push(Good { file: path, what: count(number, "host"), json: json!({ "hosts": number }) });
@@ -76,6 +78,10 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
         }
         good.push(Good { file, what, json });
     }
+    for path in tests.iter().filter(|path| path.is_file()) {
+        let source = keep_faults(project::read(path, &path.display().to_string()), &mut faults)?;
+        good.extend(source.and_then(|source| test(&source, &mut faults)));
+    }
     // What is wrong with a runbook is seen by each that calls it, and told once.
     let mut told: Vec<Fault> = Vec::new();
     for fault in faults {
@@ -84,6 +90,17 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
         }
     }
     tell(&good, told, screen)
+}
+
+/// Looks over the test that stands beside a runbook.
+fn test(source: &piton_core::fault::Source, faults: &mut Vec<Fault>) -> Option<Good> {
+    let (file, mut own) = piton_core::testing::parse(source);
+    faults.append(&mut own);
+    file.map(|file| {
+        let tests = file.tests.len();
+        let json = json!({ "test": file.runbook, "tests": tests });
+        Good { file: source.name.to_string(), what: count(tests, "test"), json }
+    })
 }
 
 /// A document without faults.

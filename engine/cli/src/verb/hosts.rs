@@ -12,7 +12,7 @@ use piton_core::inventory::Host;
 use piton_core::run::{BootId, Refusal};
 use piton_runner::observer::Notice;
 use piton_runner::output::{JobOutput, OutputError, Stream};
-use piton_runner::transport::{JobEnd, JobSpec, Launch, News, Pong, Transport};
+use piton_runner::transport::{Ends, JobEnd, JobSpec, Launch, News, Pong, Transport};
 use serde_json::{Map, Value, json};
 
 use crate::cli::Globals;
@@ -216,6 +216,7 @@ async fn facts(transport: Arc<dyn Transport>, run: RunId, host: HostName) -> Res
         env: Vec::new(),
         secrets: Vec::new(),
         become_user: None,
+        ends: Ends::Exit,
     };
     let mut answer = Answered::default();
     let end = transport.carry(&spec, Launch::Fresh, &mut answer, &Unheard).await;
@@ -280,6 +281,8 @@ impl News for Unheard {
     fn printed(&self, _stream: Stream, _bytes: &[u8]) {}
 
     fn notice(&self, _notice: Notice) {}
+
+    fn progress(&self, _moved: u64, _total: u64) {}
 }
 
 fn tell<T>(

@@ -102,6 +102,7 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
     };
     let mut known = Known::default();
     let mut places: Vec<Place> = Vec::new();
+    let mut taken = None;
     loop {
         let run = piton_runner::load(store.journal.as_ref(), summary.id).await?;
         let wanted = match &args.task {
@@ -109,6 +110,7 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
             None => None,
         };
         known.catch_up(&store, &run).await?;
+        taken = wanted.iter().flatten().find_map(|id: &TaskId| run.task(run.graph().find(id)?).taken).or(taken);
         for job in jobs(&args, &known, wanted.as_ref()) {
             for stream in streams(args.stream) {
                 if !places.iter().any(|p| p.job == job && p.stream == stream) {
@@ -130,7 +132,15 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
     }
     reading.finish()?;
     if places.iter().all(|p| p.at == 0) && !screen.json {
-        screen.note(nothing(&args, &summary.id.to_string()));
+        screen.note(match (taken, &args.task) {
+            (Some(old), Some(task)) => {
+                let task = crate::advice::word(task);
+                format!(
+                    "Run {old} did that, and this one took its result over; `piton logs {old} {task}` has the output."
+                )
+            }
+            (_, _) => nothing(&args, &summary.id.to_string()),
+        });
     }
     Ok(Code::Succeeded)
 }
@@ -190,7 +200,7 @@ impl Known {
             .wanted()
             .filter_map(|effect| match effect {
                 Effect::Carry(job) | Effect::Stop(job) => Some(job.clone()),
-                Effect::Fetch | Effect::Transfer(_) | Effect::Wake { .. } => None,
+                Effect::Fetch | Effect::Transfer(_) | Effect::Wake { .. } | Effect::Hold(_) => None,
             })
             .collect();
         Ok(())

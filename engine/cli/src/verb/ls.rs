@@ -117,7 +117,12 @@ impl List {
         let created = self.times.date(run.created);
         let span = took(end.since(run.created));
         let (runbook, title) = (&run.runbook, visible(run.title.as_bytes()).into_owned());
-        out.line(format!("{}  {state}  {created}  {span:>7}  {runbook:24}  {title}", run.id).trim_end())
+        out.line(format!("{}  {state}  {created}  {span:>7}  {runbook:24}  {title}", run.id).trim_end())?;
+        if let Some(waits) = &run.waits {
+            let until = waits.until.map(|at| format!("; until {}", self.times.date(at))).unwrap_or_default();
+            out.line(format_args!("{:28}{}{until}", "", visible(waits.text.as_bytes())))?;
+        }
+        Ok(())
     }
 }
 
@@ -125,6 +130,9 @@ impl List {
 pub(crate) fn state(run: &RunSummary) -> &'static str {
     match run.status {
         RunStatus::Running if is_adrift(run) => "adrift",
+        RunStatus::Running | RunStatus::Parked if run.waits.is_some() => {
+            run.waits.as_ref().map_or("", |waits| waits.kind.word())
+        }
         RunStatus::Running => "running",
         RunStatus::Parked => "parked",
         RunStatus::Ended(Outcome::Succeeded) => "succeeded",
@@ -146,6 +154,7 @@ pub(crate) fn summary_json(run: &RunSummary) -> serde_json::Value {
         "changed": iso(run.changed),
         "events": run.seq,
         "owner": run.owner,
+        "waits": run.waits,
         "plan": run.plan,
     })
 }

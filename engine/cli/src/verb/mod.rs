@@ -13,17 +13,21 @@ mod engine;
 mod graph;
 mod hosts;
 mod init;
+mod locks;
 mod logs;
 mod ls;
 mod plan;
 mod report;
+mod rerun;
 mod resume;
 mod run;
 mod say;
+mod schema;
 mod show;
 mod test;
 mod undo;
 mod verify;
+mod vote;
 mod watch;
 mod why;
 
@@ -46,14 +50,20 @@ pub(crate) enum Verb {
     Graph(graph::Args),
     Report(report::Args),
     Resume(resume::Args),
+    Rerun(rerun::Args),
+    Approve(vote::ApproveArgs),
+    Reject(vote::RejectArgs),
+    Pause(say::PauseArgs),
     Cancel(say::CancelArgs),
     Retry(say::RetryArgs),
     Skip(say::SkipArgs),
     Resolve(say::ResolveArgs),
     Undo(undo::Args),
+    Locks(locks::Args),
     Hosts(hosts::Args),
     Test(test::Args),
     Verify(verify::Args),
+    Schema(schema::Args),
     Init(init::Args),
     Completions(completions::Args),
     Engine(engine::Args),
@@ -80,14 +90,20 @@ pub(crate) fn run(cli: Cli, screen: &Screen) -> Result<Code, Failure> {
             Verb::Graph(args) => graph::run(args, globals, screen).await,
             Verb::Report(args) => report::run(args, globals, screen).await,
             Verb::Resume(args) => resume::run(args, globals, screen).await,
+            Verb::Rerun(args) => rerun::run(args, globals, screen).await,
+            Verb::Approve(args) => args.run(globals, screen).await,
+            Verb::Reject(args) => args.run(globals, screen).await,
+            Verb::Pause(args) => args.run(globals, screen).await,
             Verb::Cancel(args) => args.run(globals, screen).await,
             Verb::Retry(args) => args.run(globals, screen).await,
             Verb::Skip(args) => args.run(globals, screen).await,
             Verb::Resolve(args) => args.run(globals, screen).await,
             Verb::Undo(args) => undo::run(args, globals, screen).await,
+            Verb::Locks(args) => locks::run(args, globals, screen).await,
             Verb::Hosts(args) => hosts::run(args, globals, screen).await,
-            Verb::Test(args) => test::run(args, globals, screen),
+            Verb::Test(args) => test::run(args, globals, screen).await,
             Verb::Verify(args) => verify::run(args, globals, screen).await,
+            Verb::Schema(args) => schema::run(&args, screen),
             Verb::Init(args) => init::run(args, screen),
             Verb::Completions(args) => completions::run(args, screen),
             Verb::Engine(args) => engine::run(args, globals, screen).await,

@@ -3,24 +3,31 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use piton_core::expr::Template;
-use piton_core::ids::{AttemptId, HostName, JobId, ParamName, Part, RunId, TaskId};
+use piton_core::forecast::Forecast;
+use piton_core::ids::{AttemptId, HostName, JobId, Part, RunId, TaskId};
 use piton_core::plan::{Plan, PlannedStep, TaskIndex};
-use piton_core::run::{JobText, PutText, Run, TransferText};
-use piton_core::runbook::{Action, OnFailure, Put, PutSource, Repeat, Retry, RetryOn, Step, speaks_of};
+use piton_core::run::{JobText, Run, TransferText};
+use piton_core::runbook::{Action, OnFailure, Repeat, Retry, RetryOn};
 use piton_core::time::show_duration;
 use piton_core::value::to_text;
 use serde_json::{Value, json};
 
 use crate::cli::Globals;
 use crate::exit::{Code, Failure, count};
+use crate::history;
 use crate::planning::{self, Wanted};
 use crate::screen::{BOLD, CYAN, DIM, Out, Screen};
+use crate::tell::names as names_of;
 use crate::visible::{visible, visible_lines};
+use crate::{asking, queue};
 
 pub(super) use many::shares;
+use moves::{reboots, transfers};
+use secrets::secrets_of;
 
 mod many;
+mod moves;
+mod secrets;
 
 /// Show what a run would do, on each host, and the way back
 ///
@@ -40,7 +47,8 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
     if args.undo {
         return way_back(planned.plan, screen);
     }
-    show(&planned.plan, planned.source.name.as_ref(), screen)
+    let expected = history::of_plan(globals, planned.project.as_ref(), &planned.plan).await;
+    show(&planned.plan, planned.source.name.as_ref(), expected.as_ref(), screen)
 }
 
 fn way_back(plan: Plan, screen: &Screen) -> Result<Code, Failure> {
@@ -55,16 +63,21 @@ fn way_back(plan: Plan, screen: &Screen) -> Result<Code, Failure> {
     Ok(Code::Succeeded)
 }
 
-/// Shows a plan.
-pub(crate) fn show(plan: &Plan, from: &str, screen: &Screen) -> Result<Code, Failure> {
+/// Shows a plan, and how long it takes where earlier runs tell.
+pub(crate) fn show(plan: &Plan, from: &str, expected: Option<&Forecast>, screen: &Screen) -> Result<Code, Failure> {
     // No event has happened to this run: it only serves to ask what its texts are.
     let run = Run::new(RunId::from_parts(0, 0), Arc::new(plan.clone()));
     let mut out = screen.out();
     if screen.json {
-        out.json(&as_json(plan, &run))?;
+        let mut value = as_json(plan, &run);
+        value["expected"] = history::as_json(expected);
+        out.json(&value)?;
     } else {
         out.line(format_args!("{}  {}", out.paint(BOLD, &plan.runbook), plan.title))?;
         out.line(format_args!("from    {from}"))?;
+        if let Some(expected) = expected {
+            out.line(format_args!("takes   {}", history::line(expected)))?;
+        }
         text(&run, &mut out)?;
     }
     out.flush()?;
@@ -82,6 +95,9 @@ pub(crate) fn text(run: &Run, out: &mut Out) -> Result<(), Failure> {
         plan.max_parallel,
         policy(plan.on_failure)
     ))?;
+    if !plan.locks.is_empty() {
+        out.line(format_args!("locks   {}", names_of(&plan.locks)))?;
+    }
     if !plan.params.is_empty() {
         out.line("params")?;
         for (name, value) in &plan.params {
@@ -142,6 +158,9 @@ fn step(out: &mut Out, plan: &Plan, run: &Run, index: usize, planned: &PlannedSt
     if !words.is_empty() {
         out.line(format_args!("   and      {}", words.join("; ")))?;
     }
+    for line in queue::planned(run, index) {
+        out.line(line)?;
+    }
     for (name, value) in &step.env {
         out.line(format_args!("   env      {name}={}", value.source()))?;
     }
@@ -162,7 +181,8 @@ fn step(out: &mut Out, plan: &Plan, run: &Run, index: usize, planned: &PlannedSt
                 out.line(format_args!("   exec     {}", plain.join(" ")))?;
             }
         }
-        Action::Put(_) | Action::Get(_) => transfers(out, run, index)?,
+        Action::Put(_) | Action::Get(_) | Action::Transfer(_) => transfers(out, run, index)?,
+        Action::Reboot(reboot) => reboots(out, step, reboot)?,
         Action::Assert(all) => {
             for assertion in all {
                 out.line(format_args!("   assert   {}", assertion.that.source()))?;
@@ -170,6 +190,7 @@ fn step(out: &mut Out, plan: &Plan, run: &Run, index: usize, planned: &PlannedSt
         }
         Action::WaitFor(span) => out.line(format_args!("   wait     {}", show_duration(*span)))?,
         Action::WaitUntil(_) => {}
+        Action::Approve(approve) => asking::planned(approve).iter().try_for_each(|line| out.line(line))?,
         Action::Block | Action::Call(_) => many::consists_of(out, plan, index)?,
     }
     if let Some(probe) = step.probe() {
@@ -225,42 +246,6 @@ fn scripts(out: &mut Out, run: &Run, index: usize, part: Part, label: &str) -> R
     Ok(())
 }
 
-/// The secrets that a step's scripts get, or the file that it puts.
-fn secrets_of<'p>(plan: &'p Plan, step: &Step) -> Vec<&'p str> {
-    let named = |template: &Template, name: &str| template.roots().contains(name) || template.params().contains(name);
-    let main = match &step.action {
-        Action::Run(script) => Some(script.text.as_str()),
-        Action::WaitUntil(probe) => Some(probe.script.text.as_str()),
-        Action::Exec(_)
-        | Action::Put(_)
-        | Action::Get(_)
-        | Action::Assert(_)
-        | Action::WaitFor(_)
-        | Action::Block
-        | Action::Call(_) => None,
-    };
-    let verify = step.verify.as_ref().map(|probe| probe.script.text.as_str());
-    let others = [&step.unless, &step.undo].into_iter().flatten().map(|script| script.text.as_str());
-    let scripts: Vec<&str> = main.into_iter().chain(verify).chain(others).collect();
-    let content = match &step.action {
-        Action::Put(Put { source: PutSource::Content(text), secret: true, .. }) => Some(text),
-        Action::Put(_)
-        | Action::Run(_)
-        | Action::Exec(_)
-        | Action::Get(_)
-        | Action::Assert(_)
-        | Action::WaitFor(_)
-        | Action::WaitUntil(_)
-        | Action::Block
-        | Action::Call(_) => None,
-    };
-    let gets = |name: &str| {
-        scripts.iter().any(|script| speaks_of(script, name))
-            || step.env.values().chain(content).any(|template| named(template, name))
-    };
-    plan.secrets.keys().map(ParamName::as_str).filter(|name| gets(name)).collect()
-}
-
 fn job_text(run: &Run, task: TaskIndex, part: Part) -> Result<JobText, String> {
     let attempt = AttemptId { task: run.graph().id(task).clone(), number: 1 };
     run.job_text(&JobId { attempt, part, round: 1 })
@@ -288,41 +273,18 @@ fn written(run: &Run, index: usize, part: Part) -> Option<JobText> {
             Action::Exec(_)
             | Action::Put(_)
             | Action::Get(_)
+            | Action::Transfer(_)
+            | Action::Reboot(_)
             | Action::Assert(_)
             | Action::WaitFor(_)
             | Action::WaitUntil(_)
+            | Action::Approve(_)
             | Action::Block
             | Action::Call(_),
         ) => None,
     }?;
     let (shell, script) = (script.shell.clone(), script.text.clone());
     Some(JobText { shell, script, env: Vec::new(), sealed: Vec::new(), become_user: step.become_user.clone() })
-}
-
-fn transfers(out: &mut Out, run: &Run, index: usize) -> Result<(), Failure> {
-    if run.graph().tasks_of(index).next().is_none() {
-        out.line("   moves files; which ones is known when it runs (its items are not known yet)")?;
-    }
-    for task in run.graph().tasks_of(index) {
-        let id = run.graph().id(task);
-        let host = id.host.as_ref().map_or(HostName::LOCAL, HostName::as_str);
-        let line = match run.transfer_text(task) {
-            Ok(TransferText::Put { source, to, mode, owner, .. }) => {
-                let what = match source {
-                    PutText::File(path) => path,
-                    PutText::Content(text) => format!("{} bytes of text", text.len()),
-                    PutText::Sealed(_) => "a text with secrets".to_owned(),
-                };
-                let mode = mode.map(|m| format!(" mode {m:o}")).unwrap_or_default();
-                let owner = owner.map(|o| format!(" owner {o}")).unwrap_or_default();
-                format!("put      {what} -> {host}:{to}{mode}{owner}")
-            }
-            Ok(TransferText::Get { from, to, .. }) => format!("get      {host}:{from} -> {to}"),
-            Err(why) => format!("moves files of {host}; which ones is known when it runs ({why})"),
-        };
-        out.line(format_args!("   {line}"))?;
-    }
-    Ok(())
 }
 
 fn modifiers(planned: &PlannedStep) -> Vec<String> {
@@ -373,8 +335,18 @@ fn policy(policy: OnFailure) -> &'static str {
 fn summary(out: &mut Out, plan: &Plan) -> Result<(), Failure> {
     let main = plan.steps.iter().filter(|s| !s.finally);
     let acts = |s: &&PlannedStep| match s.step.action {
-        Action::Run(_) | Action::Exec(_) | Action::Put(_) | Action::Get(_) => true,
-        Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) | Action::Block | Action::Call(_) => false,
+        Action::Run(_)
+        | Action::Exec(_)
+        | Action::Put(_)
+        | Action::Get(_)
+        | Action::Transfer(_)
+        | Action::Reboot(_) => true,
+        Action::Assert(_)
+        | Action::WaitFor(_)
+        | Action::WaitUntil(_)
+        | Action::Approve(_)
+        | Action::Block
+        | Action::Call(_) => false,
     };
     let acting: Vec<&PlannedStep> = main.filter(acts).collect();
     let way: Vec<&str> = acting.iter().rev().filter(|s| s.step.undo.is_some()).map(|s| s.step.id.as_str()).collect();
@@ -411,6 +383,9 @@ fn as_json(plan: &Plan, run: &Run) -> Value {
             let mut value = json!({ "task": run.graph().id(task), "needs": needs });
             if let Some(item) = run.graph().item(plan, task) {
                 value["item"] = item.value.clone();
+            }
+            if let Ok(TransferText::Transfer { from_host, from, to, manner, .. }) = run.transfer_text(task) {
+                value["transfer"] = json!({ "from_host": from_host, "from": from, "to": to, "manner": manner });
             }
             if let Ok(text) = text {
                 value["shell"] = Value::from(text.shell);

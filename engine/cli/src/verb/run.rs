@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::cli::Globals;
 use crate::exit::{Code, Failure, count};
 use crate::foreground::{self, Foreground};
+use crate::history;
 use crate::planning::{self, Wanted};
 use crate::screen::Screen;
 use crate::store::{Store, is_adrift};
@@ -27,6 +28,10 @@ pub(crate) struct Args {
     /// Let the run go on in the background from the start
     #[arg(long)]
     detach: bool,
+    /// Do not wait for people: end, with exit code 5, as soon as only they can move the run on. It goes on in the
+    /// background when they have
+    #[arg(long, conflicts_with = "detach")]
+    no_wait: bool,
     /// Only show the plan, as `piton plan` does
     #[arg(long, conflicts_with = "detach")]
     dry_run: bool,
@@ -35,7 +40,8 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Result<Code, Failure> {
     let planned = planning::plan(globals, &args.wanted).await?;
     if args.dry_run {
-        return super::plan::show(&planned.plan, planned.source.name.as_ref(), screen);
+        let expected = history::of_plan(globals, planned.project.as_ref(), &planned.plan).await;
+        return super::plan::show(&planned.plan, planned.source.name.as_ref(), expected.as_ref(), screen);
     }
     let store = Store::open(globals, planned.project.as_ref())?;
     if args.detach {
@@ -68,7 +74,7 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
         screen.error(&failure, failure.advice());
     }
     take_up_others(&store, screen).await;
-    foreground.drive(driver, &store, screen).await
+    foreground.drive(driver.staying(foreground::stay(args.no_wait)), &store, screen).await
 }
 
 fn tell_id(screen: &Screen, id: RunId, json: &serde_json::Value) -> Result<(), Failure> {

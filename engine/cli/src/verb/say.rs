@@ -1,4 +1,4 @@
-//! `piton cancel | retry | skip | resolve`: what people say to a run.
+//! `piton cancel | pause | retry | skip | resolve`: what people say to a run.
 
 use piton_core::ids::TaskId;
 use piton_core::run::{Run, Word};
@@ -98,6 +98,25 @@ impl CancelArgs {
     pub(crate) async fn run(self, globals: &Globals, screen: &Screen) -> Result<Code, Failure> {
         let why = self.why.unwrap_or_default();
         self.to.say(globals, screen, Word::Cancel { why }).await
+    }
+}
+
+/// Begin nothing new in a run; what runs goes on
+///
+/// `piton resume` lets it go on. The run keeps its locks meanwhile.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PauseArgs {
+    #[command(flatten)]
+    to: To,
+    /// The reason, for the journal
+    #[arg(long, value_name = "TEXT")]
+    why: Option<String>,
+}
+
+impl PauseArgs {
+    pub(crate) async fn run(self, globals: &Globals, screen: &Screen) -> Result<Code, Failure> {
+        let why = self.why.unwrap_or_default();
+        self.to.say(globals, screen, Word::Pause { why }).await
     }
 }
 

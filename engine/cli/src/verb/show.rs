@@ -1,7 +1,8 @@
 //! `piton show`.
 
+use piton_core::forecast::Forecast;
 use piton_core::ids::TaskId;
-use piton_core::run::{At, Run, SkipCause, SuccessCause, Task, TaskState, Undo};
+use piton_core::run::{At, Attempt, Hold, Run, SkipCause, SuccessCause, Task, TaskState, Undo};
 use piton_core::time::Timestamp;
 use piton_core::value::to_text;
 use piton_runner::clock::{Clock, SystemClock};
@@ -10,12 +11,14 @@ use serde_json::{Value, json};
 
 use super::ls::{state, summary_json};
 use crate::advice;
+use crate::asking;
 use crate::cli::Globals;
 use crate::exit::{Code, Failure};
+use crate::history;
 use crate::moment;
 use crate::screen::{BOLD, CYAN, DIM, GREEN, Out, RED, Screen, YELLOW};
 use crate::store::Store;
-use crate::tell::Teller;
+use crate::tell::{Teller, names};
 use crate::times::{Times, iso, took};
 use crate::visible::visible;
 
@@ -48,11 +51,15 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
     let run = moment::load(&store, summary.id, args.at.as_deref()).await?;
     let past = args.at.is_some();
     let summary = if past { as_it_was(summary, &run) } else { summary };
+    let running = !past && summary.status == RunStatus::Running;
+    let left = if running { history::of_rest(&store, &run).await } else { None };
     let mut out = screen.out();
     if screen.json {
-        out.json(&as_json(&run, &summary, &store, past))?;
+        let mut value = as_json(&run, &summary, &store, past);
+        value["left"] = history::as_json(left.as_ref());
+        out.json(&value)?;
     } else {
-        text(&run, &summary, &store, past, &mut out)?;
+        text(&run, &summary, &store, past, left.as_ref(), &mut out)?;
     }
     out.flush()?;
     Ok(Code::Succeeded)
@@ -89,7 +96,14 @@ async fn events(store: &Store, summary: &RunSummary, screen: &Screen) -> Result<
     }
 }
 
-fn text(run: &Run, summary: &RunSummary, store: &Store, past: bool, out: &mut Out) -> Result<(), Failure> {
+fn text(
+    run: &Run,
+    summary: &RunSummary,
+    store: &Store,
+    past: bool,
+    left: Option<&Forecast>,
+    out: &mut Out,
+) -> Result<(), Failure> {
     let times = Times::here();
     let (created, changed) = run.times();
     let over = matches!(summary.status, RunStatus::Ended(_));
@@ -101,11 +115,21 @@ fn text(run: &Run, summary: &RunSummary, store: &Store, past: bool, out: &mut Ou
     if past {
         out.line(format_args!("as of    event {}, {}", run.seq(), times.date(changed)))?;
     }
-    out.line(format_args!("state    {phase}{adrift}, {}", took(end.since(created))))?;
+    let left = left.map(|left| format!(", {}", history::left(left))).unwrap_or_default();
+    out.line(format_args!("state    {phase}{adrift}, {}{left}", took(end.since(created))))?;
     out.line(format_args!("asked    {} by {}", times.date(created), visible(summary.by.as_bytes())))?;
     // Whoever drove it to its end may still be tidying up on the hosts.
     if let Some(owner) = summary.owner.as_ref().filter(|_| !over) {
         out.line(format_args!("engine   {}", visible(owner.as_bytes())))?;
+    }
+    if let Some(waits) = run.waits() {
+        let until = waits.until.map(|at| format!("; until {}", times.date(at))).unwrap_or_default();
+        out.line(format_args!("waits    {}{until}", visible(waits.text.trim_start_matches("waits ").as_bytes())))?;
+    }
+    if let Hold::Taken(locks) = run.hold()
+        && !over
+    {
+        out.line(format_args!("locks    {}", visible(names(locks).as_bytes())))?;
     }
     for (name, value) in &run.plan().params {
         let value = if value.is_null() { "(none)".to_owned() } else { shown_value(value) };
@@ -129,7 +153,7 @@ fn text(run: &Run, summary: &RunSummary, store: &Store, past: bool, out: &mut Ou
         let state = out.paint(style, format_args!("{:9}", task.state.word()));
         let span = span(task, end).map(took).unwrap_or_default();
         let tries = if task.attempts > 0 { task.attempts.to_string() } else { String::new() };
-        let detail = detail(task, &times);
+        let detail = detail(run, id, task, &times);
         let name = id.to_string();
         out.line(format!("{name:width$}  {state}  {tries:>5}  {span:>8}  {}", visible(detail.as_bytes())).trim_end())?;
         for (key, value) in task.outputs.iter() {
@@ -172,7 +196,7 @@ fn span(task: &Task, now: Timestamp) -> Option<std::time::Duration> {
 }
 
 /// What there is to say about where a task stands.
-pub(crate) fn detail(task: &Task, times: &Times) -> String {
+pub(crate) fn detail(run: &Run, id: &TaskId, task: &Task, times: &Times) -> String {
     let undo = match &task.undo {
         Undo::Not => None,
         Undo::Active { .. } | Undo::Over(_) => Some("being taken back".to_owned()),
@@ -180,8 +204,13 @@ pub(crate) fn detail(task: &Task, times: &Times) -> String {
         Undo::Done => Some("taken back".to_owned()),
         Undo::Left => Some("left as it is".to_owned()),
     };
+    let asked = run.graph().find(id).and_then(|index| asking::line(run, index, times));
     let own = match &task.state {
-        TaskState::Waiting => None,
+        TaskState::Waiting => match &task.hold {
+            Hold::Asked(locks) => Some(format!("stands in the queue for {}", names(locks))),
+            Hold::No | Hold::Taken(_) => None,
+        },
+        TaskState::Active(Attempt { at: At::Approval(_), .. }) => asked,
         TaskState::Active(attempt) => match (&attempt.at, attempt.stopping, attempt.deadline) {
             (_, Some(_), _) => Some("being stopped".to_owned()),
             (At::Wait(Some(until)), None, _) => Some(format!("until {}", times.clock(*until))),
@@ -210,7 +239,7 @@ fn as_json(run: &Run, summary: &RunSummary, store: &Store, past: bool) -> Value 
             json!({
                 "task": id,
                 "state": task.state.word(),
-                "detail": Some(detail(task, &times)).filter(|d| !d.is_empty()),
+                "detail": Some(detail(run, id, task, &times)).filter(|d| !d.is_empty()),
                 "attempts": task.attempts,
                 "exit": task.exit,
                 "started": time(task.started),
@@ -223,6 +252,8 @@ fn as_json(run: &Run, summary: &RunSummary, store: &Store, past: bool) -> Value 
         .collect();
     let mut value = summary_json(summary);
     value["phase"] = Value::from(run.phase().word());
+    value["paused"] = json!(run.paused().map(|pause| json!({ "by": pause.by, "why": pause.why })));
+    value["approvals"] = asking::as_json(run);
     value["params"] = json!(run.plan().params);
     value["tasks"] = Value::from(tasks);
     if past && summary.status == RunStatus::Running {

@@ -1,6 +1,7 @@
 //! `piton test`.
 
 mod junit;
+mod record;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -41,6 +42,10 @@ pub(crate) struct Args {
     /// Write the results to FILE in the form that CI servers read
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
+    /// Play nothing, and print a test whose hosts answer as those of RUN did; what `no_log` steps printed is left out
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["which", "only", "faults", "junit"],
+          add = clap_complete::ArgValueCompleter::new(super::completing::runs))]
+    record: Option<String>,
 }
 
 /// What became of one test.
@@ -54,7 +59,10 @@ struct Done {
     complaints: Vec<Fault>,
 }
 
-pub(crate) fn run(args: Args, globals: &Globals, screen: &Screen) -> Result<Code, Failure> {
+pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Result<Code, Failure> {
+    if let Some(run) = &args.record {
+        return record::record(run, globals, screen).await;
+    }
     let project = project::find(globals.project.as_deref())?;
     let files = wanted(project.as_ref(), &args.which)?;
     let read = read_all(&files, project.as_ref())?;
@@ -138,7 +146,7 @@ fn runbook_of(test: &Path) -> PathBuf {
 }
 
 /// `a/b.yaml` → `a/b.test.yaml`.
-fn test_of(runbook: &Path) -> PathBuf {
+pub(super) fn test_of(runbook: &Path) -> PathBuf {
     let extension = runbook.extension().and_then(|e| e.to_str()).unwrap_or("yaml").to_owned();
     runbook.with_extension(format!("test.{extension}"))
 }

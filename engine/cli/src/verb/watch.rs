@@ -13,6 +13,7 @@ use crate::cli::Globals;
 use crate::exit::{Code, Failure};
 use crate::follow::Viewer;
 use crate::foreground::{counts, tell_end};
+use crate::history;
 use crate::screen::Screen;
 use crate::store::Store;
 
@@ -56,7 +57,8 @@ pub(crate) async fn follow(store: &Store, screen: &Screen, id: RunId, after: u64
         signal(SignalKind::interrupt()).map_err(|e| Failure::other(format!("signals cannot be listened for: {e}")))?;
     let mut run = piton_runner::load_up_to(store.journal.as_ref(), id, after).await?;
     if after > 0 && run.outcome().is_none() && !run.is_parked() {
-        screen.note(format_args!("Run {id}: {}; {}", counts(&run), running(&run)));
+        let left = history::of_rest(store, &run).await.map(|rest| format!("; {}", history::left(&rest)));
+        screen.note(format_args!("Run {id}: {}; {}{}", counts(&run), running(&run), left.unwrap_or_default()));
     }
     let viewer = Viewer::new(store, screen, id);
     viewer.seed(&run);

@@ -4,17 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use piton_core::ids::TaskId;
 use piton_core::plan::TaskIndex;
-use piton_core::run::{Event, Phase, Recorded, Run, SkipCause, TaskState, Undo};
+use piton_core::run::{
+    At, Event, FailureCause, Hold, Phase, Probing, Recorded, Run, SkipCause, Stopping, TaskState, Undo, Word,
+};
+use piton_core::time::Timestamp;
 use serde_json::{Value, json};
 
 use crate::advice;
+use crate::asking;
 use crate::cli::Globals;
 use crate::exit::{Code, Failure};
 use crate::moment;
+use crate::queue::Queue;
 use crate::screen::{BOLD, DIM, Screen};
 use crate::select;
 use crate::store::Store;
 use crate::tell::{Teller, task_of, told_about};
+use crate::times::Times;
 use crate::visible::visible;
 
 /// Tell why a task ran, waits, was skipped, failed, or is unknown
@@ -46,8 +52,9 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
     let summary = store.find(&args.run).await?;
     let run = moment::load(&store, summary.id, args.at.as_deref()).await?;
     let task = select::task(&run, &args.task)?;
-    let chain = chain(&run, task);
-    let events = events(&store, &run, &chain).await?;
+    let queue = Queue::read(&store).await?;
+    let chain = chain(&run, &queue, task);
+    let (events, course) = events(&store, &run, &chain).await?;
 
     let mut out = screen.out();
     if screen.json {
@@ -59,6 +66,7 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
                     "task": id,
                     "state": run.task(link.task).state.word(),
                     "because": link.because,
+                    "course": course.about(&run, link.task),
                     "events": events.get(id),
                 })
             })
@@ -79,7 +87,7 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
                 out.line(format_args!("  {line}"))?;
             }
         }
-        for note in &link.notes {
+        for note in link.notes.iter().chain(&course.about(&run, link.task)) {
             out.line(format_args!("  {}", out.paint(DIM, visible(note.as_bytes()))))?;
         }
     }
@@ -101,31 +109,51 @@ struct Link {
 }
 
 /// The task, then what it waits for or was left out for, and so on to the beginning.
-fn chain(run: &Run, task: TaskIndex) -> Vec<Link> {
+fn chain(run: &Run, queue: &Queue, task: TaskIndex) -> Vec<Link> {
     let mut links = Vec::new();
     let mut seen = BTreeSet::new();
     let mut next = Some(task);
     while let Some(task) = next.filter(|&t| links.len() < DEPTH && seen.insert(t)) {
-        let (link, cause) = link(run, task);
+        let (link, cause) = link(run, queue, task);
         links.push(link);
         next = cause;
     }
     links
 }
 
-fn link(run: &Run, task: TaskIndex) -> (Link, Option<TaskIndex>) {
+fn link(run: &Run, queue: &Queue, task: TaskIndex) -> (Link, Option<TaskIndex>) {
     let state = &run.task(task).state;
     let before = run.graph().before(task);
     let mut notes = Vec::new();
     let mut cause = None;
+    if let Some((because, cause)) = taking_back(run, task) {
+        return (Link { task, because, notes }, cause);
+    }
+    let clock = |at: Timestamp| Times::here().clock(at);
     let because = match state {
         TaskState::Waiting => {
-            let (because, on) = waiting(run, task, &before);
+            let (because, on) = waiting(run, queue, task, &before);
             cause = on;
             because
         }
-        TaskState::Active(_) => "is running".to_owned(),
-        TaskState::Pausing(_) => "failed and will be tried again".to_owned(),
+        TaskState::Active(attempt) => match (&attempt.at, attempt.stopping) {
+            (_, Some(Stopping::TimedOut)) => "took longer than its timeout and is being stopped".to_owned(),
+            (_, Some(Stopping::Cancelled)) => "is being stopped".to_owned(),
+            (At::Unless, None) => "is being looked at: `unless` tells whether it is done already".to_owned(),
+            (At::Wait(Some(until)), None) => format!("waits until {}", clock(*until)),
+            (At::Probe(Probing { next: Some(next), .. }), None) => {
+                format!("is not as it should be yet; it is asked again at {}", clock(*next))
+            }
+            (At::Probe(Probing { next: None, .. }), None) => "is being asked whether it is as it should be".to_owned(),
+            (At::Settle { loss } | At::Lost(loss), None) => format!("is being looked for: {loss}"),
+            (At::Main | At::Transfer | At::Approval(_) | At::Wait(None) | At::Assert | At::Over, None) => {
+                match asking::line(run, task, &Times::here()) {
+                    Some(line) => format!("waits for approval: {line}"),
+                    None => "is running".to_owned(),
+                }
+            }
+        },
+        TaskState::Pausing(at) => format!("failed and will be tried again at {}", clock(*at)),
         TaskState::Parked(why) => format!("waits for a decision: {why}"),
         TaskState::Succeeded(how) => match run.task(task).taken {
             Some(from) => format!("was done by run {from} (it {how}), and this run took its result over"),
@@ -165,16 +193,81 @@ fn link(run: &Run, task: TaskIndex) -> (Link, Option<TaskIndex>) {
             format!("It could start because of {}{more}.", needed.join(", "))
         });
     }
-    if let Undo::Done | Undo::Left | Undo::Parked(..) | Undo::Active { .. } | Undo::Over(_) = run.task(task).undo {
-        notes.push("The run was being undone.".to_owned());
-    }
     (Link { task, because, notes }, cause)
 }
 
+/// Where taking a task back stands, if the run is or was undone, and on account of which other task it waits.
+fn taking_back(run: &Run, task: TaskIndex) -> Option<(String, Option<TaskIndex>)> {
+    Some(match &run.task(task).undo {
+        Undo::Parked(_, cause) => (format!("waits for a decision: its undo failed: {cause}"), None),
+        Undo::Active { .. } | Undo::Over(_) => ("is being taken back".to_owned(), None),
+        Undo::Done => ("was taken back".to_owned(), None),
+        Undo::Left => ("is left as it is: a person said so".to_owned(), None),
+        Undo::Not if run.phase() == Phase::Undoing && run.can_undo(task) => {
+            let ahead = run.way_back().ok()?.steps.first()?.task;
+            if ahead == task {
+                ("is taken back next".to_owned(), None)
+            } else {
+                (format!("will be taken back after {}", run.graph().id(ahead)), Some(ahead))
+            }
+        }
+        Undo::Not => return None,
+    })
+}
+
+/// What turned the run from its course, in words.
+#[derive(Default)]
+struct Course {
+    undone: Option<String>,
+    cancelled: Option<String>,
+}
+
+impl Course {
+    /// Takes a fact in: who or what had the run undone or cancelled.
+    fn see(&mut self, event: &Event) {
+        let by_word = |by: &str, why: &str| if why.is_empty() { by.to_owned() } else { format!("{by} ({why})") };
+        if let Event::UndoStarted { because: Some(task) } = event {
+            self.undone = Some(format!("{task} failed"));
+        }
+        let Event::WordTaken { by, word, refused: None, .. } = event else { return };
+        if let Word::Undo { why } = word {
+            self.undone = Some(format!("{} said so", by_word(by, why)));
+        }
+        if let Word::Cancel { why } = word {
+            self.cancelled = Some(format!("{} said so", by_word(by, why)));
+        }
+    }
+
+    /// What of it concerns a task.
+    fn about(&self, run: &Run, task: TaskIndex) -> Option<String> {
+        let stopped = match &run.task(task).state {
+            TaskState::Skipped(SkipCause::RunStopped) | TaskState::Failed(FailureCause::Cancelled) => true,
+            TaskState::Active(attempt) => attempt.stopping == Some(Stopping::Cancelled),
+            TaskState::Waiting => run.is_cancelled() || run.phase() == Phase::Undoing || run.outcome().is_some(),
+            TaskState::Pausing(_)
+            | TaskState::Parked(_)
+            | TaskState::Succeeded(_)
+            | TaskState::Skipped(_)
+            | TaskState::Failed(_) => false,
+        };
+        let undone = self.undone.as_ref().filter(|_| stopped || taking_back(run, task).is_some());
+        let undone = undone.map(|why| format!("The run was undone because {why}."));
+        undone.or_else(|| {
+            let cancelled = self.cancelled.as_ref().filter(|_| stopped);
+            cancelled.map(|why| format!("The run was cancelled because {why}."))
+        })
+    }
+}
+
 /// Why a task has not begun, and on account of which other one.
-fn waiting(run: &Run, task: TaskIndex, before: &[TaskIndex]) -> (String, Option<TaskIndex>) {
+fn waiting(run: &Run, queue: &Queue, task: TaskIndex, before: &[TaskIndex]) -> (String, Option<TaskIndex>) {
     if let Some(failed) = run.blamed(task) {
         return (format!("cannot start: {} failed, which it needs", run.graph().id(failed)), Some(failed));
+    }
+    match run.phase() {
+        Phase::Ended(outcome) => return (format!("never began: the run {outcome}"), None),
+        Phase::Undoing => return ("will not start: the run is being undone".to_owned(), None),
+        Phase::New | Phase::Main | Phase::Finally => {}
     }
     let settled = |t: &TaskIndex| match run.task(*t).state {
         TaskState::Succeeded(_) | TaskState::Skipped(_) | TaskState::Failed(_) => true,
@@ -193,6 +286,15 @@ fn waiting(run: &Run, task: TaskIndex, before: &[TaskIndex]) -> (String, Option<
         let more = open.len().saturating_sub(NAMED);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         return (format!("waits for {}{more}", names.join(", ")), Some(first));
+    }
+    if let Hold::Asked(_) = run.task(task).hold {
+        return (format!("waits for locks: {}", queue.tells(run.id(), Some(run.graph().id(task)))), None);
+    }
+    if let Hold::Asked(_) = run.hold() {
+        return (format!("waits for the locks of the run: {}", queue.tells(run.id(), None)), None);
+    }
+    if let Some(pause) = run.paused() {
+        return (format!("does not start because {} paused the run", pause.by), None);
     }
     let finally = run.plan().steps[run.graph().step(task)].finally;
     let because = match run.phase() {
@@ -223,15 +325,21 @@ fn waiting(run: &Run, task: TaskIndex, before: &[TaskIndex]) -> (String, Option<
 }
 
 /// The facts about the tasks of the chain.
-async fn events(store: &Store, run: &Run, chain: &[Link]) -> Result<BTreeMap<TaskId, Vec<Recorded<Event>>>, Failure> {
+async fn events(
+    store: &Store,
+    run: &Run,
+    chain: &[Link],
+) -> Result<(BTreeMap<TaskId, Vec<Recorded<Event>>>, Course), Failure> {
     let wanted: BTreeSet<&TaskId> = chain.iter().map(|link| run.graph().id(link.task)).collect();
     let mut found: BTreeMap<TaskId, Vec<Recorded<Event>>> = BTreeMap::new();
     let mut next = 1;
+    let mut course = Course::default();
     loop {
         let page = store.journal.read(run.id(), next, PAGE).await?;
         let full = page.len() == PAGE;
         for recorded in page.into_iter().take_while(|recorded| recorded.seq <= run.seq()) {
             next = recorded.seq + 1;
+            course.see(&recorded.event);
             let said = if let Event::WordTaken { word, .. } = &recorded.event { told_about(word) } else { None };
             let about = said.or_else(|| task_of(&recorded.event));
             if let Some(task) = about.filter(|task| wanted.contains(task)).cloned() {
@@ -239,7 +347,7 @@ async fn events(store: &Store, run: &Run, chain: &[Link]) -> Result<BTreeMap<Tas
             }
         }
         if !full || next > run.seq() {
-            return Ok(found);
+            return Ok((found, course));
         }
     }
 }

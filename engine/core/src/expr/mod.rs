@@ -41,6 +41,7 @@ use crate::value::{Map, Value};
 pub(crate) use engine::{from_dynamic, offset_in, reset_operations, script_engine, to_dynamic};
 pub use names::is_reserved;
 pub use template::Template;
+pub(crate) use template::end_of_template;
 
 /// What an expression may name: `params`, each param by its own name, `steps`, `host`, `item`, `run`.
 ///

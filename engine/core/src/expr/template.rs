@@ -156,6 +156,12 @@ impl Template {
     }
 }
 
+/// The offset behind the `}}` of the `{{` at `open`; `None` if it has none.
+pub(crate) fn end_of_template(text: &str, open: usize) -> Option<usize> {
+    let inner = open + 2;
+    Some(inner + end_of_expression(text.get(inner..)?)? + 2)
+}
+
 /// The length of the expression up to its `}}`, which does not count inside texts, characters, braces and comments.
 fn end_of_expression(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();

@@ -2,18 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::expr::Scope;
+use crate::expr::{Scope, Template};
 use crate::fault::{Fault, FaultCode, Place, Source};
 use crate::ids::{HostName, ParamName, StepId};
 use crate::inventory::{Host, Inventory};
+use crate::lock::{Lock, bad_name};
 use crate::runbook::{
-    Action, Call, ForEach, Given, Library, MAX_STEPS, OnFailure, Param, ParamKind, Runbook, SecretSource, Step,
-    read_argument,
+    Action, Call, ForEach, Given, Library, LockWanted, MAX_STEPS, OnFailure, Param, ParamKind, Runbook, SecretSource,
+    Step, Transfer, read_argument,
 };
 use crate::value::{Map, Value};
 
 use super::edges::connect;
-use super::hosts::{host_param, hosts_of};
+use super::hosts::{host_param, hosts_of, one_host};
 use super::items::{Item, read_items};
 use super::{Called, Plan, PlannedStep, TaskGraph};
 
@@ -50,17 +51,25 @@ impl Plan {
                 (None, false) => drop(params.insert(param.name.clone(), Value::Null)),
             }
         }
-        let mut builder = Builder { around, steps: Vec::new(), later: Vec::new(), faults: Vec::new() };
+        let mut builder = Builder {
+            around,
+            steps: Vec::new(),
+            later: Vec::new(),
+            sources: BTreeSet::new(),
+            locks: BTreeMap::new(),
+            faults: Vec::new(),
+        };
         builder.host_params(&runbook.params, &mut params, |_| None);
         let scope = param_scope(&params);
         let own = Document { source: around.source, prefix: None, call: None, on_failure: None, depth: 0 };
+        builder.locks(&runbook.locks, &scope, &own);
         builder.add(runbook.steps, false, &scope, &own);
         builder.add(runbook.finally, true, &scope, &own);
         // What belongs to the end of called runbooks comes to the end of the run.
         for (steps, scope, document) in std::mem::take(&mut builder.later) {
             builder.add(steps, true, &scope, &document);
         }
-        let Builder { mut steps, mut faults, .. } = builder;
+        let Builder { mut steps, mut faults, locks, sources, .. } = builder;
         if steps.len() > MAX_STEPS {
             let message =
                 format!("with the runbooks that it calls it has {} steps, more than {MAX_STEPS}", steps.len());
@@ -70,7 +79,8 @@ impl Plan {
             return Err(faults);
         }
         connect(&mut steps);
-        let used: BTreeSet<&HostName> = steps.iter().flat_map(|s| &s.hosts).collect();
+        let locks = locks.into_iter().map(|(name, most)| Lock { name, most }).collect();
+        let used: BTreeSet<&HostName> = steps.iter().flat_map(|s| &s.hosts).chain(&sources).collect();
         let hosts = used
             .into_iter()
             .map(|name| (name.clone(), around.inventory.hosts.get(name).cloned().unwrap_or_default()))
@@ -81,6 +91,7 @@ impl Plan {
             title: runbook.title,
             on_failure: runbook.on_failure.unwrap_or_default(),
             max_parallel: runbook.max_parallel,
+            locks,
             params,
             secrets,
             hosts,
@@ -117,6 +128,10 @@ struct Builder<'a> {
     steps: Vec<PlannedStep>,
     /// The `finally` steps of called runbooks, with what they see and where they stand.
     later: Vec<(Vec<Step>, Scope, Document<'a>)>,
+    /// Hosts that files come from.
+    sources: BTreeSet<HostName>,
+    /// The locks of the run by their names, each with how many may hold it.
+    locks: BTreeMap<String, u32>,
     faults: Vec<Fault>,
 }
 
@@ -167,13 +182,21 @@ impl<'a> Builder<'a> {
             let parent = step.parent.as_ref().and_then(|id| place.get(id).copied()).or(document.call);
             let hosts = match (&step.action, &step.hosts, parent) {
                 (Action::Block | Action::Call(_), None, _) => self.inherited(parent),
-                (Action::Assert(_) | Action::WaitFor(_), None, _) => Vec::new(),
-                (_, None, Some(_)) if !self.inherited(parent).is_empty() => self.inherited(parent),
+                (Action::Assert(_) | Action::WaitFor(_) | Action::Approve(_), None, _) => Vec::new(),
+                (action, None, Some(_)) if !names_its_host(action) && !self.inherited(parent).is_empty() => {
+                    self.inherited(parent)
+                }
                 (_, _, _) => hosts_of(&step, scope, self.around, document).unwrap_or_else(|mut found| {
                     self.faults.append(&mut found);
                     Vec::new()
                 }),
             };
+            if let Action::Transfer(transfer) = &step.action {
+                match one_host(&step, "from", &transfer.from_host, scope, self.around, document) {
+                    Ok(host) => drop(self.sources.insert(host)),
+                    Err(mut found) => self.faults.append(&mut found),
+                }
+            }
             let items = self.items(&step, scope, document);
             // What a block says about failures holds for its steps.
             let above = parent.filter(|_| step.parent.is_some()).and_then(|at| self.steps[at].step.on_failure);
@@ -188,6 +211,30 @@ impl<'a> Builder<'a> {
             self.steps.push(PlannedStep { step, hosts, needs: Vec::new(), finally, parent, items, called: None });
             if let Some(call) = call {
                 self.call(&call, index, &written, (policy, on_failure), scope, document);
+            }
+        }
+    }
+
+    /// The locks that a runbook wants for the whole run, each once.
+    fn locks(&mut self, wanted: &[LockWanted], scope: &Scope, document: &Document<'_>) {
+        for lock in wanted {
+            let unknown = |name: &&String| *name != "params" && !scope.0.contains_key(*name);
+            let fault = |why: String| {
+                let message = format!("the lock `{}`: {why}", lock.name.source());
+                Fault::at(FaultCode::BadValue, document.source, lock.span, message)
+            };
+            if let Some(name) = lock.name.roots().iter().chain(lock.name.params()).find(unknown) {
+                let message = format!("`{name}` is known only when the call begins");
+                let hint = "the locks of a run are taken before anything runs; say `locks` on the steps that need it";
+                self.faults.push(fault(message).hint(hint));
+                continue;
+            }
+            match lock_name(&lock.name, scope) {
+                Ok(name) => {
+                    let most = self.locks.entry(name).or_insert(lock.most);
+                    *most = lock.most.min(*most);
+                }
+                Err(why) => self.faults.push(fault(why)),
             }
         }
     }
@@ -278,6 +325,7 @@ impl<'a> Builder<'a> {
             on_failure: written_policy.or(runbook.on_failure).or(on_failure),
             depth: document.depth + 1,
         };
+        self.locks(&runbook.locks, &inner, &inside(source));
         let finally = self.steps[index].finally;
         let in_loop = std::iter::successors(Some(index), |&at: &usize| self.steps[at].parent)
             .any(|at| self.steps[at].step.for_each.is_some());
@@ -322,6 +370,19 @@ fn known_arguments(
         }
     }
     (known, bad)
+}
+
+/// Whether the host that a step is done on stands in its action.
+fn names_its_host(action: &Action) -> bool {
+    matches!(action, Action::Transfer(Transfer { to_host: Some(_), .. }))
+}
+
+fn lock_name(template: &Template, scope: &Scope) -> Result<String, String> {
+    let name = template.render(scope).map_err(|error| error.to_string())?;
+    match bad_name(&name) {
+        Some(what) => Err(format!("the name `{}` {what}", name.escape_debug())),
+        None => Ok(name),
+    }
 }
 
 /// The variables that are known when a plan is made.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::ids::StepId;
+use crate::time::show_duration;
 use crate::value::{Map, Value};
 
 use super::{Plan, PlannedStep};
@@ -54,6 +55,12 @@ impl PlanDiff {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+
+    /// Whether what differs only serves people.
+    pub fn is_wording(&self) -> bool {
+        let steps = self.changed.iter().flat_map(|change| &change.fields);
+        self.added.is_empty() && self.removed.is_empty() && self.plan.iter().chain(steps).all(FieldChange::is_wording)
+    }
 }
 
 impl Plan {
@@ -94,7 +101,11 @@ impl Plan {
         let step = object(all.remove("step").ok_or(()));
         let names = planned.needs.iter().map(|need| {
             let id = &self.steps[need.step].step.id;
-            Value::from(if need.per_host { format!("{id} (each host for itself)") } else { id.to_string() })
+            Value::from(if need.per_host && planned.hosts.len() > 1 {
+                format!("{id} (each host for itself)")
+            } else {
+                id.to_string()
+            })
         });
         all.insert("needs".to_owned(), names.collect());
         for (name, value) in step {
@@ -124,6 +135,10 @@ fn object<E>(value: Result<Value, E>) -> Map<String, Value> {
 /// Objects become names with dots; what is null or empty is as good as not there.
 fn flatten(into: &mut BTreeMap<String, Value>, name: &str, value: Value) {
     match value {
+        Value::Object(map) if is_duration(&map) => {
+            let span: Result<std::time::Duration, _> = serde_json::from_value(Value::Object(map));
+            into.insert(name.to_owned(), span.map_or(Value::Null, |span| Value::from(show_duration(span))));
+        }
         Value::Object(map) => {
             for (key, value) in map {
                 let name = if name.is_empty() { key } else { format!("{name}.{key}") };
@@ -136,6 +151,11 @@ fn flatten(into: &mut BTreeMap<String, Value>, name: &str, value: Value) {
             into.insert(name.to_owned(), value);
         }
     }
+}
+
+/// As serde writes a [`std::time::Duration`].
+fn is_duration(map: &Map<String, Value>) -> bool {
+    map.len() == 2 && map.contains_key("secs") && map.contains_key("nanos")
 }
 
 fn compare(old: &BTreeMap<String, Value>, new: &BTreeMap<String, Value>) -> Vec<FieldChange> {

@@ -102,6 +102,20 @@ impl TaskGraph {
         self.gates.len()
     }
 
+    /// The numbers of all nodes: of the tasks, then of the gates.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = u32> {
+        let gates = 0..u32::try_from(self.gates()).unwrap_or(u32::MAX);
+        (0..self.len()).chain(gates.map(|gate| gate | GATE))
+    }
+
+    /// Where a node stands among all of them.
+    pub(crate) fn place_of(&self, node: u32) -> usize {
+        match node & GATE {
+            0 => node as usize,
+            _ => self.places.len() + (node ^ GATE) as usize,
+        }
+    }
+
     /// How many nodes a node waits for.
     pub(crate) fn indegree(&self, node: u32) -> u32 {
         u32::try_from(self.sources_of(node).len()).unwrap_or(u32::MAX)

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::expr::{Scope, Template};
 use crate::fault::{Fault, FaultCode, Place};
 use crate::ids::HostName;
-use crate::runbook::{Action, Param, ParamKind, Step};
+use crate::runbook::{Action, Param, ParamKind, Step, Transfer};
 use crate::value::Value;
 
 use super::build::{Document, Surroundings};
@@ -78,10 +78,17 @@ pub(super) fn hosts_of(
 ) -> Result<Vec<HostName>, Vec<Fault>> {
     let Some(wanted) = &step.hosts else {
         return Ok(match &step.action {
-            Action::Assert(_) | Action::WaitFor(_) | Action::Block | Action::Call(_) => Vec::new(),
-            Action::Run(_) | Action::Exec(_) | Action::Put(_) | Action::Get(_) | Action::WaitUntil(_) => {
-                HostName::new(HostName::LOCAL).into_iter().collect()
+            Action::Assert(_) | Action::WaitFor(_) | Action::Approve(_) | Action::Block | Action::Call(_) => Vec::new(),
+            Action::Transfer(Transfer { to_host: Some(host), .. }) => {
+                vec![one_host(step, "to", host, scope, around, document)?]
             }
+            Action::Run(_)
+            | Action::Exec(_)
+            | Action::Put(_)
+            | Action::Get(_)
+            | Action::Transfer(_)
+            | Action::Reboot(_)
+            | Action::WaitUntil(_) => HostName::new(HostName::LOCAL).into_iter().collect(),
         });
     };
     let fault = |message: String, hint: Option<&str>| {
@@ -110,4 +117,31 @@ pub(super) fn hosts_of(
         return Err(fault("there is no host to run on".to_owned(), Some("name at least one host in `hosts`")));
     }
     Ok(hosts)
+}
+
+/// The host of one end of a transfer: exactly one, by its name.
+pub(super) fn one_host(
+    step: &Step,
+    end: &str,
+    template: &Template,
+    scope: &Scope,
+    around: &Surroundings<'_>,
+    document: &Document<'_>,
+) -> Result<HostName, Vec<Fault>> {
+    let found = template.render(scope).map_err(|error| error.to_string()).and_then(|name| {
+        let found = around.inventory.select(&name, around.allow_unknown_hosts).map_err(|e| e.to_string())?;
+        match found.as_slice() {
+            // The name is what the task goes by later, so no group or pattern stands for it.
+            [one] if one.as_str() == name => Ok(one.clone()),
+            _ => Err(format!("`{name}` is not the name of one host")),
+        }
+    });
+    found.map_err(|why| {
+        vec![Fault {
+            code: FaultCode::UnknownHost,
+            message: format!("step `{}`: the host of `{end}`: {why}", step.id),
+            place: Some(Place { source: document.source.clone(), span: step.span }),
+            hint: None,
+        }]
+    })
 }

@@ -25,6 +25,7 @@ use crate::digest::Digest;
 use crate::expr::Template;
 use crate::ids::{HostName, ParamName, RunbookName};
 use crate::inventory::Host;
+use crate::lock::Lock;
 use crate::runbook::{OnFailure, Param, SecretSource, Step};
 use crate::value::Value;
 
@@ -41,6 +42,9 @@ pub struct Plan {
     pub on_failure: OnFailure,
     /// How many tasks may be in flight at once.
     pub max_parallel: u32,
+    /// What the run must have for itself, in the order of the names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub locks: Vec<Lock>,
     /// Every declared parameter with its value, but for secrets.
     pub params: BTreeMap<ParamName, Value>,
     /// Where the secrets come from. An optional one that comes from nowhere is a parameter without a value.
@@ -101,7 +105,7 @@ pub struct Need {
 
 impl Plan {
     /// The version that this engine writes.
-    pub const VERSION: u32 = 1;
+    pub const VERSION: u32 = 2;
 
     /// BLAKE3 over the plan as JSON.
     pub fn digest(&self) -> Digest {

@@ -47,13 +47,14 @@ impl Run {
 
     fn take(&mut self, event: &Event, at: Timestamp) -> Result<(), String> {
         match event {
-            Event::RunCreated { by, .. } => {
+            Event::RunCreated { by, plan, .. } => {
                 if self.phase != Phase::New {
                     return Err("the run was created before".to_owned());
                 }
                 self.phase = Phase::Main;
                 self.by = by.as_str().into();
                 self.created = at;
+                self.digest = Some(*plan);
                 Ok(())
             }
             Event::EngineTook { .. } => {
@@ -76,6 +77,7 @@ impl Run {
             Event::CallEntered { task, params } => self.call_entered(task, params, at),
             Event::TaskUnstartable { task } => self.task_unstartable(task, at),
             Event::Transferred { task, attempt, .. } => self.transferred(task, *attempt, at),
+            Event::TransferProgressed { task, attempt, .. } => self.transfer_progressed(task, *attempt),
             Event::AttemptTimedOut { task, attempt } => self.attempt_timed_out(task, *attempt),
             Event::AttemptFailed { task, attempt, cause } => self.attempt_failed(task, *attempt, cause),
             Event::RetryScheduled { task, at: due, repeat } => self.retry_scheduled(task, *due, *repeat),
@@ -92,6 +94,15 @@ impl Run {
             Event::TaskParked { task, why } => self.task_parked(task, why),
             Event::ResolveStarted { task, outputs } => self.resolve_started(task, outputs, at),
             Event::TaskReleased { task } => self.task_released(task),
+            Event::ApprovalAsked { task, attempt, text, facts, .. } => {
+                self.approval_asked(task, *attempt, text, *facts)
+            }
+            Event::Voted { task, attempt, by, yes, .. } => self.voted(task, *attempt, by, *yes),
+            Event::LocksAsked { task, locks } => self.locks_asked(task.as_ref(), locks),
+            Event::LocksTaken { task } => self.locks_taken(task.as_ref()),
+            Event::LocksRefused { task, .. } => self.locks_refused(task),
+            Event::RunPaused { by, why } => self.run_paused(by, why),
+            Event::RunResumed => self.run_resumed(),
             Event::CancelStarted => self.cancel_started(at),
             Event::UndoStarted { because } => self.undo_started(because.as_ref(), at),
             Event::UndoAttemptStarted { task, attempt } => self.undo_attempt_started(task, *attempt, at),
@@ -102,7 +113,7 @@ impl Run {
         }
     }
 
-    fn named(&self, task: &TaskId) -> Result<TaskIndex, String> {
+    pub(super) fn named(&self, task: &TaskId) -> Result<TaskIndex, String> {
         self.graph.find(task).ok_or_else(|| format!("the plan has no task {task}"))
     }
 

@@ -92,6 +92,11 @@ impl Run {
         Ok(WayBack { steps, left, done, past_return: tasks.filter(point).collect() })
     }
 
+    /// Whether nobody knows if the task happened.
+    pub fn is_unknown(&self, task: TaskIndex) -> bool {
+        matches!(self.happened(task), Happened::Unknown(_))
+    }
+
     /// Why the run cannot be undone, if it cannot.
     pub(super) fn may_undo(&self) -> Result<(), String> {
         match self.phase {
@@ -104,6 +109,9 @@ impl Run {
             },
             Phase::Finally => Err("the run is in its `finally` steps; there is nothing left to undo".to_owned()),
             Phase::New | Phase::Main if self.cancelled => Err("the run is being cancelled".to_owned()),
+            Phase::New | Phase::Main if !self.has_its_locks() => {
+                Err("nothing was done yet: the run waits for its locks".to_owned())
+            }
             Phase::New | Phase::Main => Ok(()),
             Phase::Ended(outcome) => Err(format!("the run is over: it {outcome}")),
         }
@@ -130,9 +138,14 @@ impl Run {
             }
             TaskState::Active(attempt) => match &attempt.at {
                 At::Settle { loss } | At::Lost(loss) => Happened::Unknown(loss.clone()),
-                At::Unless | At::Main | At::Transfer | At::Wait(_) | At::Assert | At::Probe(_) | At::Over => {
-                    Happened::GoingOn
-                }
+                At::Unless
+                | At::Main
+                | At::Transfer
+                | At::Wait(_)
+                | At::Assert
+                | At::Approval(_)
+                | At::Probe(_)
+                | At::Over => Happened::GoingOn,
             },
         }
     }
@@ -140,8 +153,18 @@ impl Run {
     fn why_left(&self, index: TaskIndex) -> Option<LeftCause> {
         let (task, step) = (self.task(index), self.step_of(index));
         let acts = match step.action {
-            Action::Run(_) | Action::Exec(_) | Action::Put(_) | Action::Get(_) => !self.graph.is_source(index),
-            Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) | Action::Block | Action::Call(_) => false,
+            Action::Run(_)
+            | Action::Exec(_)
+            | Action::Put(_)
+            | Action::Get(_)
+            | Action::Transfer(_)
+            | Action::Reboot(_) => !self.graph.is_source(index),
+            Action::Assert(_)
+            | Action::WaitFor(_)
+            | Action::WaitUntil(_)
+            | Action::Approve(_)
+            | Action::Block
+            | Action::Call(_) => false,
         };
         if let (Some(run), TaskState::Succeeded(_), true) = (task.taken, &task.state, acts) {
             return Some(LeftCause::TakenOver(run));

@@ -46,6 +46,8 @@ pub enum FailureCause {
     Exit(Exit),
     /// It took longer than its `timeout` and was stopped.
     TimedOut,
+    /// The host did not come back with a new boot id in time.
+    NotRebooted,
     /// The host could not be reached, or refused us; the attempt never began.
     Unreachable(String),
     /// The host could not start the job (disk full, `sudo` missing, no such shell); the attempt never began.
@@ -62,6 +64,22 @@ pub enum FailureCause {
     Transfer(String),
     /// The outcome is unknown, and the run goes on as after a failure.
     Unknown(LossCause),
+    /// Not enough people approved it in time.
+    NotApproved {
+        /// How many did.
+        have: u32,
+        /// How many had to.
+        need: u32,
+    },
+    /// Somebody rejected it.
+    Rejected {
+        /// Who.
+        by: String,
+        /// The reason given.
+        why: String,
+    },
+    /// To wait for its locks would have been to wait for ever.
+    Deadlock(String),
     /// Stopped because the run was cancelled.
     Cancelled,
 }
@@ -78,6 +96,10 @@ pub enum SuccessCause {
     FoundDone,
     /// A person did it by hand.
     ByHand,
+    /// Enough people approved it.
+    Approved,
+    /// Nobody rejected it in time, and its step takes that for a yes.
+    Unopposed,
 }
 
 /// Why a task waits for a person.

@@ -106,6 +106,13 @@ impl Draft {
                     }
                 }
             }
+            Input::TransferProgressed { attempt, moved, total, left } => {
+                if self.run.wanted.contains(&Effect::Transfer(attempt.clone())) {
+                    let (task, attempt) = (attempt.task.clone(), attempt.number);
+                    let (moved, total, left) = (*moved, *total, *left);
+                    self.push(Event::TransferProgressed { task, attempt, moved, total, left });
+                }
+            }
             Input::TransferFailed { attempt, why } => {
                 let effect = Effect::Transfer(attempt.clone());
                 if let Some(task) = self.run.graph.find(&attempt.task).filter(|_| self.run.wanted.contains(&effect)) {
@@ -118,6 +125,8 @@ impl Draft {
             }
             Input::Replanned { by, why, text } => self.replanned(by, why, text),
             Input::TimerFired(timer) => self.fired(timer),
+            Input::LocksTaken(task) => self.granted(task.as_ref(), None),
+            Input::LocksRefused { task, why } => self.granted(task.as_ref(), Some(why)),
             Input::Said { id, by, word } => self.said(*id, by, word),
         }
     }

@@ -1,6 +1,7 @@
 //! What should be in flight right now. Imperative; nothing here has happened yet.
 
 use crate::ids::{AttemptId, JobId, TaskId};
+use crate::lock::Lock;
 use crate::time::Timestamp;
 
 /// Something that should be in flight.
@@ -21,6 +22,8 @@ pub enum Effect {
         /// When.
         at: Timestamp,
     },
+    /// Report when the run (`None`) or the task has the locks that it asked for, or is refused.
+    Hold(Option<TaskId>),
 }
 
 /// A timer of a task.
@@ -56,4 +59,16 @@ pub enum Change {
     Begin(Effect),
     /// No longer wanted.
     Drop(Effect),
+    /// These locks are asked for; to be stored together with the events that say so.
+    Ask {
+        /// For which task; `None`: for the run as a whole.
+        task: Option<TaskId>,
+        /// Which.
+        locks: Vec<Lock>,
+    },
+    /// The locks are given back, or no longer asked for; to be stored likewise.
+    Free {
+        /// Those of which task; `None`: of the run as a whole.
+        task: Option<TaskId>,
+    },
 }

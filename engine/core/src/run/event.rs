@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::ids::{JobId, ParamName, RunId, RunbookName, TaskId};
+use crate::lock::Lock;
 use crate::plan::Item;
 use crate::time::Timestamp;
 use crate::value::{Map, Value};
@@ -163,6 +164,20 @@ pub enum Event {
         /// The digest of the file (of the sorted list of digests, for a directory).
         digest: Digest,
     },
+    /// A file transfer has come so far; written now and then, for those who look on.
+    TransferProgressed {
+        /// Which task.
+        task: TaskId,
+        /// The attempt's number.
+        attempt: u32,
+        /// How many bytes of `total` have arrived or were there.
+        moved: u64,
+        /// How many bytes there are to move.
+        total: u64,
+        /// How many seconds it will go on at the present pace, where that can be told.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        left: Option<u64>,
+    },
     /// The attempt took longer than its `timeout`; it is being stopped.
     AttemptTimedOut {
         /// Which task.
@@ -252,6 +267,64 @@ pub enum Event {
         /// Which.
         task: TaskId,
     },
+    /// People are asked.
+    ApprovalAsked {
+        /// For which task.
+        task: TaskId,
+        /// The attempt's number.
+        attempt: u32,
+        /// What they are asked, with the values of that time.
+        text: String,
+        /// What a vote must name; see [`super::Asking::facts`].
+        facts: Digest,
+        /// How many must say yes.
+        need: u32,
+        /// Who may, in words.
+        who: String,
+        /// How long they have.
+        until: Option<Timestamp>,
+    },
+    /// A vote was counted.
+    Voted {
+        /// For which task.
+        task: TaskId,
+        /// The attempt's number.
+        attempt: u32,
+        /// Whose.
+        by: String,
+        /// Whether it was a yes.
+        yes: bool,
+        /// How many more are needed.
+        missing: u32,
+    },
+    /// The run, or a task of it, stands in the queue for locks.
+    LocksAsked {
+        /// Which task; `None`: the run as a whole.
+        task: Option<TaskId>,
+        /// For which.
+        locks: Vec<Lock>,
+    },
+    /// The run or task has its locks. They are given back when the run is over or the task settled.
+    LocksTaken {
+        /// Which task; `None`: the run as a whole.
+        task: Option<TaskId>,
+    },
+    /// To wait for the locks would be to wait for ever.
+    LocksRefused {
+        /// Which task.
+        task: TaskId,
+        /// Who waits for whom.
+        why: String,
+    },
+    /// Nothing new begins until the run is resumed.
+    RunPaused {
+        /// Who said so.
+        by: String,
+        /// The reason given.
+        why: String,
+    },
+    /// The run goes on after a pause.
+    RunResumed,
     /// The run is being cancelled: nothing new starts, what runs is stopped.
     CancelStarted,
     /// What was done is being taken back.

@@ -82,6 +82,17 @@ pub enum Input {
         /// Their digest.
         digest: Digest,
     },
+    /// A file transfer has come so far.
+    TransferProgressed {
+        /// Which attempt.
+        attempt: AttemptId,
+        /// How many bytes of `total` have arrived or were there.
+        moved: u64,
+        /// How many bytes there are to move.
+        total: u64,
+        /// How many seconds it will go on at the present pace, where that can be told.
+        left: Option<u64>,
+    },
     /// A file transfer failed, or was stopped.
     TransferFailed {
         /// Which attempt.
@@ -91,6 +102,15 @@ pub enum Input {
     },
     /// A point in time that [`super::Run::wanted`] asked for has come.
     TimerFired(TimerId),
+    /// The run (`None`) or the task has the locks that it asked for.
+    LocksTaken(Option<TaskId>),
+    /// It would wait for them for ever.
+    LocksRefused {
+        /// Which task; `None`: the run as a whole.
+        task: Option<TaskId>,
+        /// Who waits for whom.
+        why: String,
+    },
     /// The run is to go on with a corrected plan.
     Replanned {
         /// Who wants it.
@@ -159,6 +179,40 @@ pub enum Word {
     },
     /// Take back what was done.
     Undo {
+        /// The reason given.
+        why: String,
+    },
+    /// Yes to what a task asks.
+    Approve {
+        /// Which.
+        task: TaskId,
+        /// What was shown; see [`super::Asking::facts`].
+        facts: Digest,
+        /// The groups of who says so, as their machine knows them.
+        #[serde(default)]
+        groups: Vec<String>,
+        /// The reason given.
+        why: String,
+    },
+    /// No to what a task asks.
+    Reject {
+        /// Which.
+        task: TaskId,
+        /// What was shown; see [`super::Asking::facts`].
+        facts: Digest,
+        /// The groups of who says so, as their machine knows them.
+        #[serde(default)]
+        groups: Vec<String>,
+        /// The reason given.
+        why: String,
+    },
+    /// Begin nothing new.
+    Pause {
+        /// The reason given.
+        why: String,
+    },
+    /// Go on after a pause.
+    Resume {
         /// The reason given.
         why: String,
     },

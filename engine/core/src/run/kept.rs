@@ -8,13 +8,15 @@ use crate::runbook::OnFailure;
 
 use super::cause::ParkCause;
 use super::effect::{Change, Effect, TimerId, TimerKind};
+use super::hold::Hold;
 use super::state::{Phase, Run};
-use super::task::{At, Probing, Task, TaskState, Undo};
+use super::task::{At, Attempt, Probing, Task, TaskState, Undo};
 
 impl Run {
     /// Whether nothing can go on without a person.
     pub fn is_parked(&self) -> bool {
-        let stuck = self.active.is_empty() && !self.parked.is_empty() && self.wanted.is_empty();
+        let people = self.active.len() == self.asking.len() && !(self.parked.is_empty() && self.asking.is_empty());
+        let stuck = self.wanted.is_empty() && (self.paused.is_some() || people);
         self.outcome().is_none() && (stuck || self.misses_secrets())
     }
 
@@ -36,12 +38,19 @@ impl Run {
             self.wanted.insert(effect.clone());
             self.changes.push(Change::Begin(effect));
         }
-        let waiting = new.state == TaskState::Waiting;
-        if waiting != (old.state == TaskState::Waiting) {
-            self.set_ready(index, waiting && self.unmet[index as usize] == 0);
+        if old.hold != Hold::No && new.hold == Hold::No {
+            self.changes.push(Change::Free { task: Some(self.graph.id(index).clone()) });
+        }
+        let queueing = matches!(new.hold, Hold::Asked(_));
+        toggle(&mut self.queueing, index, queueing);
+        let begins = |task: &Task| task.state == TaskState::Waiting && !matches!(task.hold, Hold::Asked(_));
+        if begins(&new) != begins(&old) {
+            self.set_ready(index, begins(&new) && self.unmet[index as usize] == 0);
         }
         let undoing = matches!(new.undo, Undo::Active { .. } | Undo::Over(_));
         toggle(&mut self.active, index, undoing || matches!(new.state, TaskState::Active(_) | TaskState::Pausing(_)));
+        let asking = matches!(&new.state, TaskState::Active(Attempt { at: At::Approval(_), .. }));
+        toggle(&mut self.asking, index, asking);
         let undo_parked = matches!(new.undo, Undo::Parked(..));
         let parked = undo_parked || (matches!(new.state, TaskState::Parked(_)) && new.undo == Undo::Not);
         toggle(&mut self.parked, index, parked && (undo_parked || self.phase != Phase::Undoing));
@@ -63,6 +72,9 @@ impl Run {
         };
         if let Some(job) = self.job_of(index, task) {
             effects.push(if stopping { Effect::Stop(job) } else { Effect::Carry(job) });
+        }
+        if let Hold::Asked(_) = task.hold {
+            effects.push(Effect::Hold(Some(self.graph.id(index).clone())));
         }
         match &task.state {
             TaskState::Active(attempt) => {
@@ -90,11 +102,13 @@ impl Run {
                     | At::Main
                     | At::Wait(None)
                     | At::Assert
+                    | At::Approval(_)
                     | At::Settle { .. }
                     | At::Lost(_)
                     | At::Over => {}
                 }
             }
+            TaskState::Pausing(_) if self.paused.is_some() => {}
             TaskState::Pausing(at) => effects.push(Effect::Wake { timer: timer(TimerKind::Retry, 0), at: *at }),
             TaskState::Waiting
             | TaskState::Parked(_)

@@ -1,15 +1,18 @@
 //! The run machine: facts fold into a state, news is decided into facts, and what should be in flight is read off the state.
 
 mod apply;
+mod approval;
 mod back;
 mod cause;
 mod decide;
 mod effect;
 mod event;
+mod hold;
 mod input;
 mod kept;
 mod onto;
 mod outputs;
+mod pause;
 mod replay;
 mod said;
 mod say;
@@ -20,17 +23,22 @@ mod taken;
 mod task;
 mod texts;
 mod turns;
+mod waits;
 
 pub use apply::IllegalEvent;
+pub use approval::Asking;
 pub use back::{Back, Happened, Left, LeftCause, WayBack};
 pub use cause::{FailureCause, LossCause, Outcome, ParkCause, SkipCause, SuccessCause};
 pub use effect::{Change, Effect, TimerId, TimerKind};
 pub use event::{BootId, Event, Exit, Extent, Printed, Recorded};
+pub use hold::Hold;
 pub use input::{Input, Refusal, Word, WordId};
 pub use onto::{Obstacle, Onto};
 pub use outputs::read_outputs;
+pub use pause::Pause;
 pub use secrets::{Held, Secrets};
 pub use state::{Phase, Run};
-pub use taken::{Taken, TakenTask};
+pub use taken::{Taken, TakenTask, graph_with};
 pub use task::{At, Attempt, Probing, Stopping, Task, TaskState, Undo};
 pub use texts::{JobText, PutText, TransferText, quote};
+pub use waits::{WaitKind, Waits};

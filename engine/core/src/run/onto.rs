@@ -9,10 +9,11 @@ use crate::digest::Digest;
 use crate::ids::{StepId, TaskId};
 use crate::plan::{Plan, PlanDiff, TaskGraph, TaskIndex};
 
-use super::cause::{ParkCause, SkipCause};
+use super::cause::{ParkCause, SkipCause, SuccessCause};
 use super::decide::Draft;
 use super::effect::{Change, Effect};
 use super::event::Event;
+use super::hold::Hold;
 use super::state::{Phase, Run};
 use super::task::TaskState;
 
@@ -70,6 +71,14 @@ impl Run {
                 whole(format!("the parameter {name} would have another value, and steps have begun with this one"));
             }
         }
+        if self.plan.locks != new.locks {
+            whole("it wants other locks for the run as a whole".to_owned());
+        }
+        if !diff.is_wording()
+            && let Some(approval) = self.approved_by_people()
+        {
+            whole(format!("{} was approved for the plan as it is", self.graph.id(approval)));
+        }
         if !self.plan.secrets.keys().eq(new.secrets.keys()) {
             whole("it has other secrets: the engine that goes on with it would have to fetch them first".to_owned());
         }
@@ -96,7 +105,16 @@ impl Run {
                 let root = f.split('.').next().unwrap_or(f);
                 matches!(
                     root,
-                    "hosts" | "finally" | "for_each" | "items" | "batch" | "parent" | "block" | "call" | "called"
+                    "hosts"
+                        | "finally"
+                        | "locks"
+                        | "for_each"
+                        | "items"
+                        | "batch"
+                        | "parent"
+                        | "block"
+                        | "call"
+                        | "called"
                 )
             });
             let mut failed = Vec::new();
@@ -117,6 +135,14 @@ impl Run {
             }
             corrected.append(&mut failed);
         }
+        let graph = TaskGraph::of(new);
+        for (id, task) in self.tasks() {
+            let told = diff.removed.contains(&id.step) || obstacles.iter().any(|o| o.step.as_ref() == Some(&id.step));
+            if task.attempts > 0 && !told && graph.find(id).is_none() {
+                let why = format!("{id} has begun, and the new plan has no such task");
+                obstacles.push(Obstacle { step: Some(id.step.clone()), why });
+            }
+        }
         Onto { diff, obstacles, corrected }
     }
 
@@ -125,6 +151,19 @@ impl Run {
         let Some(step) = self.graph.step_named(step) else { return Vec::new() };
         let own = self.graph.source(step).into_iter();
         own.chain(self.plan.acting(step).into_iter().flat_map(|at| self.graph.tasks_of(at))).collect()
+    }
+
+    /// An approval for which people have voted: it holds for the plan that they were shown.
+    fn approved_by_people(&self) -> Option<TaskIndex> {
+        (0..self.graph.len()).find(|&index| match &self.task(index).state {
+            TaskState::Succeeded(how) => matches!(how, SuccessCause::Approved | SuccessCause::Unopposed),
+            TaskState::Active(_) => self.asking(index).is_some(),
+            TaskState::Waiting
+            | TaskState::Pausing(_)
+            | TaskState::Parked(_)
+            | TaskState::Skipped(_)
+            | TaskState::Failed(_) => false,
+        })
     }
 
     fn firmness(&self, index: TaskIndex) -> Firm {
@@ -151,7 +190,15 @@ impl Run {
             return Err(step.map_or_else(|| why.clone(), |step| format!("{step}: {why}")));
         }
         let mut next = self.replanted(Arc::new(plan))?;
+        next.digest = Some(digest);
         next.changes.clone_from(&self.changes);
+        // Who has not begun asks anew, perhaps for other locks.
+        for (id, task) in self.tasks().filter(|(_, task)| task.hold != Hold::No) {
+            let kept = next.graph.find(id).is_some_and(|index| next.task(index).hold == task.hold);
+            if !kept {
+                next.changes.push(Change::Free { task: Some(id.clone()) });
+            }
+        }
         let (before, after) = (&self.wanted, &next.wanted);
         let gone = before.iter().filter(|e| !after.contains(*e)).cloned().map(Change::Drop);
         let new = after.iter().filter(|e| !before.contains(*e)).cloned().map(Change::Begin);
@@ -172,9 +219,14 @@ impl Run {
             abandoned: self.abandoned,
             undone: self.undone,
             last_word: self.last_word,
+            hold: self.hold.clone(),
+            paused: self.paused.clone(),
             secrets: self.secrets.clone(),
             ..Self::new(self.id, plan)
         };
+        if let Hold::Asked(_) = next.hold {
+            next.wanted.insert(Effect::Hold(None));
+        }
         // What has grown grows again, from the same items.
         for step in 0..self.plan.steps.len() {
             let Some(source) = self.graph.source(step) else { continue };
@@ -206,7 +258,7 @@ impl Run {
         for index in 0..next.graph.len() {
             let task = next.task(index).clone();
             if task.attempts > 0 {
-                next.unit_begins(index);
+                next.unit_starts(index);
             }
             if matches!(task.state, TaskState::Failed(_)) && self.phase == Phase::Main {
                 next.count_failure(index);
@@ -222,7 +274,9 @@ impl Run {
                 TaskState::Waiting | TaskState::Active(_) | TaskState::Pausing(_) | TaskState::Parked(_) => continue,
             };
             next.failed += u32::from(matches!(task.state, TaskState::Failed(_)));
-            next.settled(index, blame);
+            if !next.stands_when_met(index) {
+                next.settled(index, blame);
+            }
         }
         if next.phase == Phase::Finally {
             // What waited for a person before need not be decided any more.

@@ -32,6 +32,7 @@ impl fmt::Display for FailureCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Exit(exit) => write!(f, "it exited with {exit}"),
+            Self::NotRebooted => f.write_str("the host has the boot id that it had: it did not reboot in time"),
             Self::TimedOut => f.write_str("it took longer than its timeout and was stopped"),
             Self::Unreachable(why) => write!(f, "the host cannot be reached: {why}"),
             Self::Refused(why) => write!(f, "it could not be started: {why}"),
@@ -43,6 +44,10 @@ impl fmt::Display for FailureCause {
             Self::Expression(why) => f.write_str(why),
             Self::Transfer(why) => write!(f, "the transfer failed: {why}"),
             Self::Unknown(loss) => write!(f, "its outcome is unknown: {loss}"),
+            Self::NotApproved { have, need } => write!(f, "nobody approved it in time: {have} of {need} said yes"),
+            Self::Rejected { by, why } if why.is_empty() => write!(f, "{by} rejected it"),
+            Self::Rejected { by, why } => write!(f, "{by} rejected it: {why}"),
+            Self::Deadlock(why) => f.write_str(why),
             Self::Cancelled => f.write_str("it was stopped because the run was cancelled or undone"),
         }
     }
@@ -79,6 +84,8 @@ impl fmt::Display for SuccessCause {
             Self::AlreadyDone => "was done already",
             Self::FoundDone => "was found done after its outcome had been unknown",
             Self::ByHand => "was done by hand",
+            Self::Approved => "was approved",
+            Self::Unopposed => "was taken for approved: nobody objected in time",
         })
     }
 }
@@ -103,6 +110,7 @@ impl TaskState {
                 At::Unless => "checking",
                 At::Main | At::Transfer | At::Assert => "running",
                 At::Wait(_) => "pausing",
+                At::Approval(_) => "asking",
                 At::Probe(_) => "verifying",
                 At::Settle { .. } | At::Lost(_) => "lost",
                 At::Over => "ending",

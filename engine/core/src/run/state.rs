@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet, Vector};
 
+use crate::digest::Digest;
 use crate::ids::{JobId, ParamName, Part, RunId, TaskId};
 use crate::plan::{GATE, Plan, TaskGraph, TaskIndex};
 use crate::runbook::{Action, Step};
@@ -13,7 +14,9 @@ use crate::value::Value;
 
 use super::cause::Outcome;
 use super::effect::{Change, Effect};
+use super::hold::Hold;
 use super::input::WordId;
+use super::pause::Pause;
 use super::secrets::Secrets;
 use super::task::{At, Probing, Task, TaskState, Undo};
 use super::turns::Turns;
@@ -26,6 +29,8 @@ use super::turns::Turns;
 pub struct Run {
     pub(super) id: RunId,
     pub(super) plan: Arc<Plan>,
+    /// The digest of the plan as it is stored; `None` before the run was created.
+    pub(super) digest: Option<Digest>,
     pub(super) graph: Arc<TaskGraph>,
     pub(super) seq: u64,
     pub(super) phase: Phase,
@@ -45,6 +50,13 @@ pub struct Run {
     pub(super) calls: OrdMap<TaskIndex, Arc<BTreeMap<ParamName, Value>>>,
     /// Tasks with an attempt going on, or a pause between two.
     pub(super) active: OrdSet<TaskIndex>,
+    /// Those of them that wait for an approval.
+    pub(super) asking: OrdSet<TaskIndex>,
+    /// Tasks that wait for nothing but locks.
+    pub(super) queueing: OrdSet<TaskIndex>,
+    /// The locks of the run as a whole.
+    pub(super) hold: Hold,
+    pub(super) paused: Option<Pause>,
     /// Tasks that wait for a person.
     pub(super) parked: OrdSet<TaskIndex>,
     /// Those of them that keep the rest from going on.
@@ -55,7 +67,7 @@ pub struct Run {
     pub(super) settled: [u32; 2],
     pub(super) failed: u32,
     pub(super) cancelled: bool,
-    /// Cancelled while in `finally`: that is left undone too.
+    /// Cancelled while in `finally`, or before the run had its locks: that is left undone too.
     pub(super) abandoned: bool,
     pub(super) undone: bool,
     /// The failed task that asks for undo, until undo starts.
@@ -97,6 +109,7 @@ impl Run {
             turns: Turns::default(),
             calls: OrdMap::new(),
             plan,
+            digest: None,
             graph,
             seq: 0,
             phase: Phase::New,
@@ -105,6 +118,10 @@ impl Run {
             changed: Timestamp::default(),
             blame: OrdMap::new(),
             active: OrdSet::new(),
+            asking: OrdSet::new(),
+            queueing: OrdSet::new(),
+            hold: Hold::No,
+            paused: None,
             parked: OrdSet::new(),
             holding: OrdSet::new(),
             begun: Vector::new(),
@@ -134,6 +151,11 @@ impl Run {
     /// Its plan.
     pub fn plan(&self) -> &Arc<Plan> {
         &self.plan
+    }
+
+    /// The digest of its plan as it is stored; `None` before the run was created.
+    pub fn plan_digest(&self) -> Option<Digest> {
+        self.digest
     }
 
     /// Its tasks as a graph.
@@ -172,6 +194,12 @@ impl Run {
             Phase::Ended(outcome) => Some(outcome),
             Phase::New | Phase::Main | Phase::Undoing | Phase::Finally => None,
         }
+    }
+
+    /// Whether nothing can go on without a person, except that the time for their answer may come to its end.
+    pub fn waits_for_people(&self) -> bool {
+        let timers = self.asking.iter().filter(|&&t| self.step_of(t).time_limit().is_some()).count();
+        self.is_parked() || (self.outcome().is_none() && !self.asking.is_empty() && self.wanted.len() == timers)
     }
 
     /// A task's state.
@@ -241,6 +269,7 @@ impl Run {
             | At::Transfer
             | At::Wait(_)
             | At::Assert
+            | At::Approval(_)
             | At::Lost(_)
             | At::Over => None,
         }
@@ -255,9 +284,10 @@ pub(super) fn settling_part(step: &Step) -> Part {
 /// What an attempt begins with after `unless`.
 pub(super) fn action_at(step: &Step, now: Timestamp) -> At {
     match &step.action {
-        Action::Run(_) | Action::Exec(_) => At::Main,
-        Action::Put(_) | Action::Get(_) => At::Transfer,
+        Action::Run(_) | Action::Exec(_) | Action::Reboot(_) => At::Main,
+        Action::Put(_) | Action::Get(_) | Action::Transfer(_) => At::Transfer,
         Action::Assert(_) => At::Assert,
+        Action::Approve(_) => At::Approval(None),
         // These are over as soon as they are begun.
         Action::Block | Action::Call(_) => At::Over,
         Action::WaitFor(_) => At::Wait(None),

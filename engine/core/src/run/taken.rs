@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ParamName, RunId, TaskId};
-use crate::plan::{GATE, Item, TaskGraph, TaskIndex};
+use crate::plan::{GATE, Item, Plan, TaskGraph, TaskIndex};
+use crate::runbook::Action;
 use crate::value::{Map, Value};
 
 use super::cause::{SkipCause, SuccessCause};
@@ -48,6 +49,19 @@ pub enum Taken {
     Skipped(SkipCause),
 }
 
+/// The tasks of a run that begins with these results, as far as they are known.
+pub fn graph_with(plan: &Plan, taken: &[TakenTask]) -> TaskGraph {
+    let mut graph = TaskGraph::of(plan);
+    for taken in taken {
+        let Some((items, index)) = taken.items.as_ref().zip(graph.find(&taken.task)) else { continue };
+        let step = graph.step(index);
+        if graph.is_source(index) && TaskGraph::growth(plan, step, items.len()).is_ok() {
+            graph.grow(plan, step, items.clone());
+        }
+    }
+    graph
+}
+
 impl Run {
     /// The results that a new run may begin with if everything is done again that `again` says, what follows from it,
     /// and what has not come to a good end here. Steps under `finally` belong to their run and are never among them.
@@ -65,7 +79,7 @@ impl Run {
         while let Some(task) = open.pop() {
             for before in self.graph.before(task) {
                 if seen.insert(before) {
-                    if self.result(before).is_none() {
+                    if self.result(before).is_none() && !self.is_approval(before) {
                         return Some(before);
                     }
                     open.push(before);
@@ -84,13 +98,15 @@ impl Run {
         let mut open: Vec<u32> = unmet.iter().filter(|(_, unmet)| **unmet == 0).map(|(node, _)| *node).collect();
         let mut kept = vec![false; graph.len() as usize];
         while let Some(node) = open.pop() {
-            let gate = node & GATE != 0;
-            let stands = !spoilt.contains(&node) && (gate || (!again(node) && self.result(node).is_some()));
+            let (gate, whole) = (node & GATE != 0, !spoilt.contains(&node));
+            let stands = whole && (gate || (!again(node) && self.result(node).is_some()));
+            // What comes after an approval may stand although the approval itself does not.
+            let asked_anew = whole && !gate && self.is_approval(node);
             if let (false, Some(kept)) = (gate, kept.get_mut(node as usize)) {
                 *kept = stands;
             }
             for &after in graph.after(node) {
-                if !stands {
+                if !stands && !asked_anew {
                     spoilt.insert(after);
                 }
                 if let Some(unmet) = unmet.get_mut(&after) {
@@ -106,6 +122,9 @@ impl Run {
 
     /// What another run may take over of a task: nothing, where it did not come to a good end or was taken back.
     fn result(&self, index: TaskIndex) -> Option<TakenTask> {
+        if self.is_approval(index) {
+            return None;
+        }
         let task = self.task(index);
         let end = match (&task.state, &task.undo) {
             (TaskState::Succeeded(how), Undo::Not) => Taken::Succeeded(*how),
@@ -127,6 +146,17 @@ impl Run {
         })
     }
 
+    /// Whether it is an approval: that holds for its run alone, and another run asks again. What was done behind it
+    /// stands, and nothing goes on behind that before the new approval.
+    pub(super) fn is_approval(&self, index: TaskIndex) -> bool {
+        matches!(self.step_of(index).action, Action::Approve(_))
+    }
+
+    /// Whether the task's result was taken over, and stands as soon as what it needs is settled here.
+    pub(super) fn stands_when_met(&self, index: TaskIndex) -> bool {
+        self.task(index).taken.is_some() && self.graph.indegree(index) > 0
+    }
+
     pub(super) fn taken_over(&mut self, from: RunId, tasks: &[TakenTask]) -> Result<(), String> {
         if self.phase != Phase::Main || self.seq != 1 {
             return Err("a run takes results over before anything else happens".to_owned());
@@ -136,6 +166,9 @@ impl Run {
             let index = self.graph.find(&taken.task).ok_or_else(|| format!("the plan has no task {}", taken.task))?;
             if self.is_finally(index) {
                 return Err(format!("{} stands under `finally`", taken.task));
+            }
+            if self.is_approval(index) {
+                return Err(format!("{} is an approval, which holds for its own run alone", taken.task));
             }
             self.change(index, |task| {
                 if task.state != TaskState::Waiting {
@@ -161,6 +194,7 @@ impl Run {
             }
             indexes.push(index);
         }
+        indexes.retain(|&index| !self.stands_when_met(index));
         indexes.into_iter().for_each(|index| self.settled(index, None));
         Ok(())
     }

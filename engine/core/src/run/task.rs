@@ -6,8 +6,10 @@ use crate::ids::RunId;
 use crate::time::Timestamp;
 use crate::value::{Map, Value};
 
+use super::approval::Asking;
 use super::cause::{FailureCause, LossCause, ParkCause, SkipCause, SuccessCause};
 use super::event::{BootId, Exit, Printed};
+use super::hold::Hold;
 
 /// One step on one host.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -34,6 +36,8 @@ pub struct Task {
     pub started: Option<Timestamp>,
     /// When it came to its end.
     pub ended: Option<Timestamp>,
+    /// The locks that it must have.
+    pub hold: Hold,
     /// How far taking it back has come.
     pub undo: Undo,
     /// The run whose result stands for it: this one did nothing about it.
@@ -88,6 +92,8 @@ pub enum At {
     Wait(Option<Timestamp>),
     /// Evaluating assertions, which is over at once.
     Assert,
+    /// People are asked; no question yet: they are about to be.
+    Approval(Option<Asking>),
     /// Asking `verify` or `until`.
     Probe(Probing),
     /// The job is lost; `verify` or `unless` is asked whether it happened.

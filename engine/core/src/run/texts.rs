@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use crate::expr::{Expr, Scope, Template};
-use crate::ids::{JobId, ParamName, Part};
+use crate::ids::{HostName, JobId, ParamName, Part};
 use crate::plan::TaskIndex;
-use crate::runbook::{Action, Piece, PutSource, Script, Sealed, speaks_of};
+use crate::runbook::{Action, Manner, Piece, PutSource, Script, Sealed, speaks_of};
 use crate::value::to_text;
 
 use super::state::Run;
+
+/// Has the host start anew: `$PITON_COMMAND`, or what there is. Constant text; see the file.
+const REBOOT: &str = include_str!("reboot.sh");
 
 /// What a job is to execute.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +43,25 @@ pub enum TransferText {
         owner: Option<String>,
         /// The user to become.
         become_user: Option<String>,
+        /// How it is moved, if it is large.
+        manner: Manner,
+    },
+    /// From another host to this one.
+    Transfer {
+        /// The host that has it.
+        from_host: HostName,
+        /// The path there.
+        from: String,
+        /// The path on the task's host.
+        to: String,
+        /// Permission bits.
+        mode: Option<u32>,
+        /// `user` or `user:group`.
+        owner: Option<String>,
+        /// The user to become, on both hosts.
+        become_user: Option<String>,
+        /// How it is moved.
+        manner: Manner,
     },
     /// From the host.
     Get {
@@ -49,6 +71,8 @@ pub enum TransferText {
         to: String,
         /// The user to become.
         become_user: Option<String>,
+        /// How it is moved, if it is large.
+        manner: Manner,
     },
 }
 
@@ -79,15 +103,26 @@ impl Run {
                 Part::Main,
                 Action::Put(_)
                 | Action::Get(_)
+                | Action::Transfer(_)
                 | Action::Assert(_)
                 | Action::WaitFor(_)
                 | Action::WaitUntil(_)
+                | Action::Approve(_)
                 | Action::Block
                 | Action::Call(_),
             ) => None,
+            (Part::Main, Action::Reboot(_)) => Some(Script { text: REBOOT.to_owned(), shell: "sh".to_owned() }),
         };
         let Script { text, shell } = script.ok_or_else(|| format!("step {} has no script for {job}", step.id))?;
-        let (env, sealed) = self.env(task, job.part, &text)?;
+        let command = match (job.part, &step.action) {
+            (Part::Main, Action::Reboot(reboot)) => reboot.command.as_deref().unwrap_or_default(),
+            (_, _) => "",
+        };
+        let (mut env, sealed) = self.env(task, job.part, &format!("{text}{command}"))?;
+        if let (Part::Main, Action::Reboot(reboot)) = (job.part, &step.action) {
+            env.push(("PITON_MESSAGE".to_owned(), self.render(task, "message", &reboot.message)?));
+            env.push(("PITON_COMMAND".to_owned(), command.to_owned()));
+        }
         Ok(JobText { shell, script: text, env, sealed, become_user: step.become_user.clone() })
     }
 
@@ -106,17 +141,31 @@ impl Run {
                 mode: put.mode,
                 owner: put.owner.clone(),
                 become_user,
+                manner: put.manner.clone(),
             }),
             Action::Get(get) => Ok(TransferText::Get {
                 from: self.absolute(task, "from", &get.from)?,
                 to: self.render(task, "to", &get.to)?,
                 become_user,
+                manner: get.manner.clone(),
+            }),
+            Action::Transfer(transfer) => Ok(TransferText::Transfer {
+                from_host: HostName::new(&self.render(task, "from", &transfer.from_host)?)
+                    .map_err(|bad| format!("`from`: {bad}"))?,
+                from: self.absolute(task, "from", &transfer.from)?,
+                to: self.absolute(task, "to", &transfer.to)?,
+                mode: transfer.mode,
+                owner: transfer.owner.clone(),
+                become_user,
+                manner: transfer.manner.clone(),
             }),
             Action::Run(_)
             | Action::Exec(_)
+            | Action::Reboot(_)
             | Action::Assert(_)
             | Action::WaitFor(_)
             | Action::WaitUntil(_)
+            | Action::Approve(_)
             | Action::Block
             | Action::Call(_) => Err(format!("step {} moves no files", step.id)),
         }
@@ -125,8 +174,10 @@ impl Run {
     /// Checks that every text of a task has a value, before its attempt starts.
     pub(super) fn check_texts(&self, task: TaskIndex) -> Result<(), String> {
         match &self.step_of(task).action {
-            Action::Put(_) | Action::Get(_) => self.transfer_text(task).map(drop),
+            Action::Put(_) | Action::Get(_) | Action::Transfer(_) => self.transfer_text(task).map(drop),
+            Action::Reboot(reboot) => self.render(task, "message", &reboot.message).map(drop),
             Action::Exec(words) => self.exec_script(task, words).map(drop),
+            Action::Approve(approve) => self.render(task, "prompt", &approve.prompt).map(drop),
             Action::Run(_)
             | Action::Assert(_)
             | Action::WaitFor(_)
@@ -179,7 +230,7 @@ impl Run {
         that.is_true(&self.scope(task, that.steps())?).map_err(|error| format!("`{}`: {error}", that.source()))
     }
 
-    fn render(&self, task: TaskIndex, field: &str, template: &Template) -> Result<String, String> {
+    pub(super) fn render(&self, task: TaskIndex, field: &str, template: &Template) -> Result<String, String> {
         if template.is_constant() {
             return template.render(&Scope::default()).map_err(|error| error.to_string());
         }

@@ -19,8 +19,10 @@ const OPEN: u32 = 0;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Turns {
     queues: OrdMap<u32, OrdSet<(u64, TaskIndex)>>,
-    /// Hosts and items that have begun, with how many of their tasks are not settled.
+    /// Hosts and items that have their place, with how many of their tasks are not settled.
     begun: OrdMap<Unit, u32>,
+    /// Those of them of which something was started: the others only stand in the queue for locks.
+    started: OrdSet<Unit>,
     /// Tasks that were settled before their host or item began.
     settled: OrdMap<Unit, u32>,
     /// How many hosts and items of a step are under way.
@@ -50,7 +52,8 @@ impl Run {
 
     /// Whether a task waits for nothing but its turn.
     pub fn is_ready(&self, task: TaskIndex) -> bool {
-        self.task(task).state == TaskState::Waiting && self.unmet.get(task as usize) == Some(&0)
+        let waits = self.task(task).state == TaskState::Waiting && !self.queueing.contains(&task);
+        waits && self.unmet.get(task as usize) == Some(&0)
     }
 
     fn queue_of(&self, task: TaskIndex) -> (u32, (u64, TaskIndex)) {
@@ -106,7 +109,16 @@ impl Run {
         best.map(|(_, task)| task)
     }
 
-    /// A task begins, and with it its hosts and items in the steps around it.
+    /// A task is started, and with it its hosts and items in the steps around it.
+    pub(super) fn unit_starts(&mut self, task: TaskIndex) {
+        self.unit_begins(task);
+        for &unit in self.graph.units(task).clone().iter() {
+            self.turns.started.insert(unit);
+        }
+    }
+
+    /// The hosts and items of a task take their places in the steps around it. Whoever stands in the queue for locks
+    /// has one: else it could come to hold a lock while it waits for a place, and who has the place for that lock.
     pub(super) fn unit_begins(&mut self, task: TaskIndex) {
         for &unit in self.graph.units(task).clone().iter() {
             if self.turns.begun.contains_key(&unit) {
@@ -190,7 +202,7 @@ impl Run {
 
     /// The failure that was too much for a step around this task, where its host or item has not begun.
     pub(super) fn too_many(&self, task: TaskIndex) -> Option<TaskIndex> {
-        let fresh = |unit: &&Unit| !self.turns.begun.contains_key(*unit);
+        let fresh = |unit: &&Unit| !self.turns.started.contains(*unit);
         self.graph.units(task).iter().filter(fresh).find_map(|unit| self.turns.exceeded.get(&unit.0).copied())
     }
 

@@ -22,6 +22,9 @@ pub(super) fn check(draft: &Draft<'_>, reader: &mut Reader<'_>) {
     let graph = Graph { main: draft.steps.len(), index: index(&steps, reader), needs: Vec::new(), steps };
     let graph = graph.with_needs(reader);
     let cycles = graph.check_cycles(reader);
+    for used in &draft.uses {
+        check_roots(used, false, &draft.names, reader);
+    }
     check_uses(&graph, &draft.names, !cycles, reader);
     check_given(&graph, draft, reader);
     secrets::check(&draft.params, draft, reader);
@@ -203,10 +206,7 @@ fn check_uses(graph: &Graph<'_, '_>, params: &[String], ordered: bool, reader: &
             return;
         }
         for used in &step.uses {
-            for root in used.what.roots() {
-                check_root(root, used, step.looped, params, reader);
-            }
-            check_params(used, params, reader);
+            check_roots(used, step.looped, params, reader);
             if used.sees == Sees::PlanOnly {
                 continue;
             }
@@ -258,10 +258,7 @@ fn check_uses(graph: &Graph<'_, '_>, params: &[String], ordered: bool, reader: &
 /// What a runbook gives to its caller is read when all of its steps have ended.
 fn check_given(graph: &Graph<'_, '_>, draft: &Draft<'_>, reader: &mut Reader<'_>) {
     for used in &draft.given {
-        for root in used.what.roots() {
-            check_root(root, used, false, &draft.names, reader);
-        }
-        check_params(used, &draft.names, reader);
+        check_roots(used, false, &draft.names, reader);
         for id in used.what.steps() {
             let message = match graph.index.get(id.as_str()) {
                 Some(&at) if graph.is_finally(at) => {
@@ -277,17 +274,27 @@ fn check_given(graph: &Graph<'_, '_>, draft: &Draft<'_>, reader: &mut Reader<'_>
     }
 }
 
+fn check_roots(used: &Use<'_>, looped: bool, params: &[String], reader: &mut Reader<'_>) {
+    for root in used.what.roots() {
+        check_root(root, used, looped, params, reader);
+    }
+    check_params(used, params, reader);
+}
+
 fn check_root(root: &str, used: &Use<'_>, looped: bool, params: &[String], reader: &mut Reader<'_>) {
     if params.iter().any(|param| param == root) && !VARIABLES.contains(&root) {
         return;
     }
     let span = word_place(used.node, root, reader);
-    let early = used.sees == Sees::PlanOnly && root != "params";
+    let early = match used.sees {
+        Sees::PlanOnly => Some("which hosts a step runs on is decided before anything runs"),
+        Sees::RunOnly => Some("the locks of the run are taken before anything runs"),
+        Sees::Outside | Sees::NoHost | Sees::Host => None,
+    };
     match root {
         "params" => {}
-        "steps" | "host" | "run" | "item" if early => {
-            let message =
-                format!("`{root}` is not known here: which hosts a step runs on is decided before anything runs");
+        "steps" | "host" | "run" | "item" if early.is_some() => {
+            let message = format!("`{root}` is not known here: {}", early.unwrap_or_default());
             reader.fault_with(FaultCode::UnknownParam, span, message, "use a parameter");
         }
         "host" if used.sees != Sees::Host => {

@@ -1,9 +1,11 @@
 //! A runbook: what somebody wrote, checked. The form on paper is in `syntax`, what needs all steps to check in `check`,
 //! values of parameters in `values`.
 
+mod approve;
 mod calls;
 mod check;
 mod many;
+mod moving;
 mod secret;
 mod syntax;
 mod values;
@@ -18,12 +20,15 @@ use crate::fault::Span;
 use crate::ids::{EnvName, ParamName, RunbookName, StepId};
 use crate::value::Value;
 
+pub use approve::{Approve, OnTimeout, Voter};
 pub use calls::{Library, check_calls};
 pub use many::{Argument, Call, ForEach, Given, Share};
+pub use moving::{Get, Manner, Put, PutSource, Reboot, Transfer};
 pub use secret::{Piece, Sealed, SecretSource, speaks_of};
+pub(crate) use syntax::words;
 pub use syntax::{MAX_STEPS, parse};
 pub(crate) use values::compile;
-pub use values::{check_value, read_argument, read_params, read_value};
+pub use values::{check_value, keep_value, read_argument, read_params, read_value};
 
 /// A checked runbook. It has no faults of its own; what depends on parameters and inventory comes with the plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,6 +46,8 @@ pub struct Runbook {
     pub on_failure: Option<OnFailure>,
     /// How many tasks may be in flight at once.
     pub max_parallel: u32,
+    /// What the run must have for itself, from before its first task until it is over.
+    pub locks: Vec<LockWanted>,
     /// In the order of the document; the steps of a block follow it.
     pub steps: Vec<Step>,
     /// Steps that run when the others have come to an end, however that was.
@@ -48,6 +55,18 @@ pub struct Runbook {
     /// What it gives to a runbook that calls it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub outputs: BTreeMap<ParamName, Template>,
+}
+
+/// A lock that a run or a step must have.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LockWanted {
+    /// Its name.
+    pub name: Template,
+    /// How many may hold it at once; see [`crate::lock::Lock::most`].
+    pub most: u32,
+    /// Where it was written; nothing that a plan keeps.
+    #[serde(skip)]
+    pub span: Span,
 }
 
 /// How many tasks of a run are in flight at once, where the runbook does not say.
@@ -166,6 +185,9 @@ pub struct Step {
     pub point_of_no_return: bool,
     /// Keep no output of it.
     pub no_log: bool,
+    /// What each of its tasks must have for itself, from before it begins until it is settled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub locks: Vec<LockWanted>,
     /// For selecting and for people.
     pub tags: Vec<String>,
     /// The block or call that it stands in.
@@ -199,11 +221,32 @@ impl Step {
                 | Action::Exec(_)
                 | Action::Put(_)
                 | Action::Get(_)
+                | Action::Transfer(_)
+                | Action::Reboot(_)
                 | Action::Assert(_)
                 | Action::WaitFor(_)
+                | Action::Approve(_)
                 | Action::Block
                 | Action::Call(_),
             ) => None,
+        }
+    }
+
+    /// How long an attempt may take.
+    pub fn time_limit(&self) -> Option<Duration> {
+        match &self.action {
+            Action::Approve(approve) => approve.timeout,
+            Action::Run(_)
+            | Action::Exec(_)
+            | Action::Put(_)
+            | Action::Get(_)
+            | Action::Transfer(_)
+            | Action::Reboot(_)
+            | Action::Assert(_)
+            | Action::WaitFor(_)
+            | Action::WaitUntil(_)
+            | Action::Block
+            | Action::Call(_) => self.timeout,
         }
     }
 }
@@ -220,12 +263,18 @@ pub enum Action {
     Put(Put),
     /// A file or directory from the host.
     Get(Get),
+    /// A file from one host to another.
+    Transfer(Transfer),
+    /// The host starts anew, and is waited for.
+    Reboot(Reboot),
     /// Conditions; all are evaluated, all failures shown.
     Assert(Vec<Assertion>),
     /// Time passes.
     WaitFor(Duration),
     /// A script is asked until it exits 0.
     WaitUntil(Probe),
+    /// People decide whether the run goes on.
+    Approve(Approve),
     /// Nothing by itself: the steps whose parent it is are its work.
     Block,
     /// Another runbook, whose steps stand in it.
@@ -288,41 +337,6 @@ pub enum RetryOn {
     Timeout,
     /// The host could not be reached, and the attempt did not begin.
     Unreachable,
-}
-
-/// A file or directory to the host.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Put {
-    /// Where the bytes come from.
-    pub source: PutSource,
-    /// The path on the host; absolute.
-    pub to: Template,
-    /// Permission bits, such as 0o644.
-    pub mode: Option<u32>,
-    /// `user` or `user:group`.
-    pub owner: Option<String>,
-    /// Whether there may be secrets in the text.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub secret: bool,
-}
-
-/// Where the bytes of a `put` come from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PutSource {
-    /// A path on the engine's machine, relative to the runbook's project.
-    File(Template),
-    /// The text itself; templates allowed.
-    Content(Template),
-}
-
-/// A file or directory from the host.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Get {
-    /// The path on the host; absolute.
-    pub from: Template,
-    /// The path on the engine's machine, relative to the project; `{{ host }}` keeps hosts apart.
-    pub to: Template,
 }
 
 /// One condition.

@@ -167,6 +167,17 @@ fn split(text: &str, at: impl Fn(char) -> bool) -> Value {
     text.split(at).map(str::trim).filter(|item| !item.is_empty()).map(Value::from).collect()
 }
 
+/// Takes a value that a plan holds, where a declaration like this one gave it its form before: a duration is in seconds.
+///
+/// # Errors
+/// Says in words why the declaration, as it is now, refuses the value.
+pub fn keep_value(param: &Param, value: &Value) -> Result<Value, String> {
+    match (&param.kind, value) {
+        (ParamKind::Duration, Value::Number(seconds)) => check_value(param, &Value::from(format!("{seconds}s"))),
+        (_, value) => check_value(param, value),
+    }
+}
+
 /// Takes a value that came from a document (a default) and gives it the form that its declaration says: durations become
 /// seconds, sizes bytes, one host a list of one.
 ///

@@ -198,9 +198,12 @@ fn off_path(groups: &[Vec<String>], there: &[&TaskId]) -> Option<String> {
     there.get(at).map(|more| format!("{more} came as well"))
 }
 
-fn task_end(state: &TaskState) -> Option<TaskEnd> {
+/// How a task ended, or where it stands; `None` while something is going on.
+pub fn task_end(state: &TaskState) -> Option<TaskEnd> {
     match state {
-        TaskState::Succeeded(SuccessCause::Ran) => Some(TaskEnd::Ran),
+        TaskState::Succeeded(SuccessCause::Ran | SuccessCause::Approved | SuccessCause::Unopposed) => {
+            Some(TaskEnd::Ran)
+        }
         TaskState::Succeeded(SuccessCause::AlreadyDone) => Some(TaskEnd::Satisfied),
         TaskState::Succeeded(SuccessCause::FoundDone) => Some(TaskEnd::Found),
         TaskState::Succeeded(SuccessCause::ByHand) => Some(TaskEnd::ByHand),

@@ -20,9 +20,10 @@ use crate::inventory::Inventory;
 use crate::value::{Map, Value};
 
 pub use answer::{Change, Question, Reply, Unanswered, part_word};
-pub use judge::{end_of, why};
+pub use judge::{end_of, task_end, why};
 pub use model::Model;
 pub use syntax::parse;
+pub(crate) use syntax::words;
 pub use world::World;
 
 /// A checked test file.
@@ -47,6 +48,8 @@ pub struct Test {
     pub source: Source,
     /// Values for the runbook's parameters, as they would be written on the command line.
     pub params: BTreeMap<String, String>,
+    /// What the runbook's secrets are here; one that is not named has a text of its own.
+    pub secrets: BTreeMap<String, String>,
     /// The hosts there are, and the groups they form.
     pub inventory: Inventory,
     /// The state that each host begins with.
@@ -159,6 +162,10 @@ pub struct Say {
 /// What a person can say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Said {
+    /// Yes to what the task asks.
+    Approve,
+    /// No to what the task asks.
+    Reject,
     /// Try the task again.
     Retry,
     /// Go on without it.

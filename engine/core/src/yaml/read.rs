@@ -30,6 +30,8 @@ impl<'n> Fields<'n> {
     /// The whole entry of a field, if it is there.
     pub(crate) fn entry(&mut self, name: &'static str) -> Option<&'n Entry<'n>> {
         self.known.push(name);
+        #[cfg(test)]
+        asked::note(self.what, name);
         let index = self.entries.iter().position(|entry| entry.key == name)?;
         Some(self.entries.remove(index))
     }
@@ -305,4 +307,24 @@ pub(crate) fn shorten(text: &str) -> String {
         short.push('…');
     }
     short.escape_debug().to_string()
+}
+
+/// Which fields were asked for, so that a test can hold the schema against the parser.
+#[cfg(test)]
+pub(crate) mod asked {
+    use std::cell::RefCell;
+    use std::collections::BTreeSet;
+
+    thread_local! {
+        static ASKED: RefCell<BTreeSet<(&'static str, &'static str)>> = const { RefCell::new(BTreeSet::new()) };
+    }
+
+    pub(super) fn note(what: &'static str, name: &'static str) {
+        ASKED.with_borrow_mut(|asked| asked.insert((what, name)));
+    }
+
+    /// Every field that was asked for on this thread since the last call, with what it is a field of.
+    pub(crate) fn take() -> BTreeSet<(&'static str, &'static str)> {
+        ASKED.take()
+    }
 }

@@ -153,7 +153,7 @@ fn what_has_begun_may_not_change() {
             "",
             vec!["b: is removed, and b[local] has failed and waits for a person: `skip` it first"],
         ),
-        ("run: bad,", "run: bad, hosts: h9,", vec!["b: b[local] has begun, and what differs is hosts, needs"]),
+        ("run: bad,", "run: bad, hosts: h9,", vec!["b: b[local] has begun, and what differs is hosts"]),
         ("runbook: x", "runbook: y", vec![": it is another runbook: y, and the run is one of x"]),
         ("run: a,", "run: a, title: A, tags: [t],", vec![]),
         ("run: c", "run: c, hosts: [h1, h2]", vec![]),

@@ -1,7 +1,8 @@
 //! Whatever the runbook and whatever happens: what must always hold, holds.
 
 use piton_core::ids::TaskId;
-use piton_core::run::{Effect, Word};
+use piton_core::run::{Effect, Input, Word};
+use piton_core::runbook::Action;
 use piton_testkit::machine::{Machine, check_order};
 use piton_testkit::plans::{any_growing_runbook, any_runbook, plan};
 use proptest::prelude::*;
@@ -15,6 +16,9 @@ pub(super) enum Happening {
     Tick,
     Crash,
     Say(u8),
+    Grant,
+    Refuse,
+    Vote(u8),
 }
 
 pub(super) fn any_happening() -> impl Strategy<Value = (Happening, prop::sample::Index)> {
@@ -26,7 +30,10 @@ pub(super) fn any_happening() -> impl Strategy<Value = (Happening, prop::sample:
         1 => Just(Happening::Refused),
         6 => Just(Happening::Tick),
         2 => Just(Happening::Crash),
-        2 => (0..5u8).prop_map(Happening::Say),
+        2 => (0..7u8).prop_map(Happening::Say),
+        8 => Just(Happening::Grant),
+        1 => Just(Happening::Refuse),
+        6 => (0..6u8).prop_map(Happening::Vote),
     ];
     (what, any::<prop::sample::Index>())
 }
@@ -42,7 +49,7 @@ pub(super) fn happen(m: &mut Machine, what: &Happening, which: &prop::sample::In
         .filter_map(|effect| match effect {
             Effect::Carry(job) => Some((job.attempt.task.clone(), false)),
             Effect::Stop(job) => Some((job.attempt.task.clone(), true)),
-            Effect::Fetch | Effect::Transfer(_) | Effect::Wake { .. } => None,
+            Effect::Fetch | Effect::Transfer(_) | Effect::Wake { .. } | Effect::Hold(_) => None,
         })
         .collect();
     let job = pick(&jobs, which).map(|(task, stop)| (task.to_string(), *stop));
@@ -61,9 +68,27 @@ pub(super) fn happen(m: &mut Machine, what: &Happening, which: &prop::sample::In
                 (1, Some(task)) => m.say(Word::Skip { task, why }),
                 (2, Some(task)) => m.say(Word::Resolve { task, why, outputs: Default::default() }),
                 (3, _) => m.say(Word::Undo { why }),
+                (5, _) => m.say(Word::Pause { why }),
+                (6, _) => m.say(Word::Resume { why }),
                 (_, _) if parked.is_empty() => m.say(Word::Cancel { why }),
                 (_, _) => return,
             };
+        }
+        (Happening::Grant, _) => {
+            if let Some(task) = pick(&asked_for(m), which) {
+                m.grant(task.clone());
+            }
+        }
+        (Happening::Refuse, _) => {
+            if let Some(task) = pick(&asked_for(m), which).cloned() {
+                m.tell(Input::LocksRefused { task, why: "a circle".into() });
+            }
+        }
+        (Happening::Vote(who), _) => {
+            let asked: Vec<u32> = m.run.asked().collect();
+            if let Some(&index) = pick(&asked, which) {
+                vote(m, index, *who);
+            }
         }
         (_, None) => {}
         (Happening::Lost, Some((task, _))) => drop(m.lose(&task)),
@@ -75,11 +100,49 @@ pub(super) fn happen(m: &mut Machine, what: &Happening, which: &prop::sample::In
     }
 }
 
+/// Who stands in the queue for locks.
+fn asked_for(m: &Machine) -> Vec<Option<TaskId>> {
+    let hold = |effect: &Effect| match effect {
+        Effect::Hold(task) => Some(task.clone()),
+        Effect::Fetch | Effect::Carry(_) | Effect::Stop(_) | Effect::Transfer(_) | Effect::Wake { .. } => None,
+    };
+    m.run.wanted().filter_map(hold).collect()
+}
+
+/// One of six people says yes; the sixth says no.
+fn vote(m: &mut Machine, index: u32, who: u8) {
+    let (task, why, groups) = (m.run.graph().id(index).clone(), String::new(), Vec::new());
+    let facts = m.run.asking(index).unwrap().1.facts;
+    let by = format!("voter{who}@desk");
+    if who == 5 {
+        m.say_as(&by, Word::Reject { task, facts, groups, why });
+    } else {
+        m.say_as(&by, Word::Approve { task, facts, groups, why });
+    }
+}
+
 /// Lets everything that is still open come to its end, with a person who skips what is parked.
 pub(super) fn finish(m: &mut Machine) {
     for _ in 0..2_000 {
         if m.run.outcome().is_some() {
             return;
+        }
+        if m.run.paused().is_some() {
+            m.say(Word::Resume { why: String::new() });
+            continue;
+        }
+        if let Some(task) = asked_for(m).first() {
+            m.grant(task.clone());
+            continue;
+        }
+        let asked = m.run.asked().next();
+        if let Some(index) = asked {
+            (0..5).for_each(|who| {
+                if m.run.asking(index).is_some() {
+                    vote(m, index, who);
+                }
+            });
+            continue;
         }
         let index = m.run.parked().next();
         let effect = m.run.wanted().next().cloned();
@@ -87,13 +150,28 @@ pub(super) fn finish(m: &mut Machine) {
             && let Some(index) = index
         {
             let task = m.run.graph().id(index).clone();
-            m.say(Word::Skip { task, why: String::new() });
+            let why = String::new();
+            match &m.run.step_of(index).action {
+                // An approval cannot be skipped.
+                Action::Approve(_) => m.say(Word::Retry { task, why }),
+                Action::Run(_)
+                | Action::Exec(_)
+                | Action::Put(_)
+                | Action::Get(_)
+                | Action::Transfer(_)
+                | Action::Reboot(_)
+                | Action::Assert(_)
+                | Action::WaitFor(_)
+                | Action::WaitUntil(_)
+                | Action::Block
+                | Action::Call(_) => m.say(Word::Skip { task, why }),
+            };
         } else if let Some(effect) = effect {
             match effect {
                 Effect::Carry(job) => drop(m.exit(&job.attempt.task.to_string(), 0)),
                 Effect::Stop(job) => drop(m.stopped(&job.attempt.task.to_string())),
                 Effect::Wake { .. } => drop(m.tick()),
-                Effect::Fetch | Effect::Transfer(_) => unreachable!("the generator makes none"),
+                Effect::Fetch | Effect::Transfer(_) | Effect::Hold(_) => unreachable!("the generator makes none"),
             }
         }
     }
@@ -104,7 +182,12 @@ pub(super) fn finish(m: &mut Machine) {
 fn list(m: &mut Machine) {
     let job = m.run.wanted().find_map(|effect| match effect {
         Effect::Carry(job) if job.attempt.task.step.as_str() == "list" => Some(job.attempt.task.to_string()),
-        Effect::Carry(_) | Effect::Stop(_) | Effect::Transfer(_) | Effect::Wake { .. } | Effect::Fetch => None,
+        Effect::Carry(_)
+        | Effect::Stop(_)
+        | Effect::Transfer(_)
+        | Effect::Wake { .. }
+        | Effect::Fetch
+        | Effect::Hold(_) => None,
     });
     if let Some(task) = job {
         m.exit_with(&task, serde_json::json!({ "all": ["x", "y", "../z w", "4"] }));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use piton_core::ids::{HostName, JobId, Part};
 use piton_core::run::{BootId, Input, LossCause, Printed, Refusal, Run, read_outputs};
-use piton_core::runbook::{OutputRule, Sealed};
+use piton_core::runbook::{Action, OutputRule, Sealed};
 use piton_core::time::Timestamp;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -17,7 +17,7 @@ use crate::observer::Notice;
 use crate::output::{JobOutput, OutputError, Stream};
 use crate::secrets::output::{MaskedOutput, Withheld};
 use crate::secrets::vault::{Open, Vault};
-use crate::transport::{JobEnd, JobSpec, Launch, News, StopError};
+use crate::transport::{Ends, JobEnd, JobSpec, Launch, News, StopError};
 
 use super::{Reporting, flag};
 
@@ -74,6 +74,8 @@ impl JobTask {
         let task = run.graph().find(&job.attempt.task).ok_or_else(|| format!("the plan has no task for {job}"))?;
         let step = run.step_of(task);
         let rules = if job.part == Part::Main { step.outputs.clone() } else { Default::default() };
+        let reboots = job.part == Part::Main && matches!(step.action, Action::Reboot(_));
+        let ends = if reboots { Ends::Reboot } else { Ends::Exit };
         let spec = JobSpec {
             run: run.id(),
             id: job.clone(),
@@ -83,6 +85,7 @@ impl JobTask {
             env: text.env,
             secrets: Vec::new(),
             become_user: text.become_user,
+            ends,
         };
         let (_, since) = run.job_origin(job);
         Ok(Self {
@@ -240,14 +243,14 @@ impl JobTask {
     }
 
     /// Has the job dead, and reports that with proof.
-    pub(super) fn stop(self, carrying: Option<Carrying>) -> Reporting {
+    pub(super) fn stop(mut self, carrying: Option<Carrying>) -> Reporting {
         tokio::spawn(async move {
             let input = self.stopped(carrying).await;
             let _unheard = self.news.send(input);
         })
     }
 
-    async fn stopped(&self, carrying: Option<Carrying>) -> Input {
+    async fn stopped(&mut self, carrying: Option<Carrying>) -> Input {
         let job = self.spec.id.clone();
         let mut asked_for = flag();
         asked_for.store(true, Ordering::Release);
@@ -265,6 +268,9 @@ impl JobTask {
             Err(StopError::Unreachable(why)) => return Input::JobLost { job, why: LossCause::Unreachable(why) },
             Err(StopError::Alive(what)) => return Input::JobLost { job, why: LossCause::StillAlive(what) },
         }
+        if self.spec.ends == Ends::Reboot {
+            self.spec.ends = Ends::RebootByNow;
+        }
         let end = self.follow(Launch::Never { boot: None }, &asked_for).await;
         match &end {
             // It came to a good end before it could be stopped.
@@ -272,6 +278,7 @@ impl JobTask {
             Input::JobExited { exit, printed, .. } => {
                 Input::JobStopped { job, exit: Some(*exit), printed: printed.clone() }
             }
+            Input::JobLost { why: LossCause::HostRebooted, .. } if self.spec.ends == Ends::RebootByNow => end,
             // It is dead, and left no status.
             Input::JobLost { .. }
             | Input::JobRefused { .. }
@@ -281,8 +288,11 @@ impl JobTask {
             | Input::JobStarted { .. }
             | Input::JobStopped { .. }
             | Input::Transferred { .. }
+            | Input::TransferProgressed { .. }
             | Input::TransferFailed { .. }
             | Input::TimerFired(_)
+            | Input::LocksTaken(_)
+            | Input::LocksRefused { .. }
             | Input::Replanned { .. }
             | Input::Said { .. } => Input::JobStopped { job, exit: None, printed: Printed::default() },
         }
@@ -315,4 +325,6 @@ impl News for Hears<'_> {
     fn notice(&self, notice: Notice) {
         self.task.ports.observer.notice(&notice);
     }
+
+    fn progress(&self, _moved: u64, _total: u64) {}
 }

@@ -39,7 +39,10 @@ pub(crate) fn mask_input(open: &Open, input: Input) -> Input {
         | Input::JobStarted { .. }
         | Input::JobStopped { .. }
         | Input::Transferred { .. }
+        | Input::TransferProgressed { .. }
         | Input::TimerFired(_)
+        | Input::LocksTaken(_)
+        | Input::LocksRefused { .. }
         | Input::Replanned { .. }
         | Input::Said { .. }) => known,
     }
@@ -69,6 +72,7 @@ impl Observer for Discreet {
             Some(open) if open.masker().is_some() => self.observer.notice(&match notice {
                 Notice::Disconnected { host, why } => Notice::Disconnected { host: host.clone(), why: open.mask(why) },
                 Notice::Connected { host } => Notice::Connected { host: host.clone() },
+                Notice::Queued { task, what } => Notice::Queued { task: task.clone(), what: open.mask(what) },
                 Notice::Full { why } => Notice::Full { why: open.mask(why) },
             }),
             Some(_) | None => self.observer.notice(notice),

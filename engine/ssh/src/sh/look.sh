@@ -1,4 +1,4 @@
-# look PATH: what is there: `file LENGTH MODE SHA256`, or `tree LINES` and so many lines: `d`, `f` or `l` and a path below it.
+# look PATH LARGE: what is there: `file LENGTH MODE SHA256` (`-` for a file of LARGE bytes or more), or `tree LINES` and so many lines: `d`, `f` or `l` and a path below it.
 # In these lines a newline in a name is shown as the character 1.
 if [ -d "$1" ]; then
   cd "$1" 2>/dev/null || refuse "cannot enter $1"
@@ -11,7 +11,9 @@ if [ -d "$1" ]; then
   printf '%s\n' "$list"
 elif [ -f "$1" ]; then
   [ -r "$1" ] || refuse "not permitted to read $1"
-  say "file $(length "$1") $(stat -L -c %a "$1") $(digest "$1")"
+  size=$(length "$1") sum=-
+  [ "$size" -ge "$2" ] || sum=$(digest "$1")
+  say "file $size $(stat -L -c %a "$1") $sum"
 elif [ -e "$1" ]; then
   refuse "$1 is neither a file nor a directory on the host"
 else

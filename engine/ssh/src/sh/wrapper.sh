@@ -158,7 +158,7 @@ p_launch() {
   fi;
   if [ -n "$p_user" ]; then p_sudo; else p_plain; fi;
   p_code=$?;
-  p_env=; p_script=; p_text=;
+  p_env=; p_script=; p_text=; p_sup_boot=$p_boot;
   if [ "$p_code" -gt 255 ]; then p_code=$((p_code - 128)); fi;
   if [ -n "$p_user" ]; then eval "$p_fetch"; fi;
   if { p_put "exit $p_code end" 1<>"$p_job.state"; } 2>/dev/null; then p_finish;
@@ -212,7 +212,7 @@ p_finish() {
   p_size "$p_job.output"; p_nu=$p_n; p_size "$p_job.out"; p_no=$p_n; p_size "$p_job.err"; p_ne=$p_n;
   p_in=0;
   if [ $((p_nu + p_no + p_ne)) -le 65536 ]; then p_in=1; fi;
-  p_say "exited code=$p_code boot=$p_boot outputs=$p_nu out=$p_no err=$p_ne inline=$p_in";
+  p_say "exited code=$p_code boot=$p_boot began=$p_sup_boot outputs=$p_nu out=$p_no err=$p_ne inline=$p_in";
   if [ $p_in = 0 ]; then return; fi;
   if [ $p_nu -gt 0 ]; then head -c "$p_nu" "$p_job.output"; fi;
   if [ $p_no -gt 0 ]; then head -c "$p_no" "$p_job.out"; fi;

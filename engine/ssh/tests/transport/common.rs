@@ -8,7 +8,7 @@ use piton_core::ids::{AttemptId, HostName, JobId, Part, RunId, StepId, TaskId};
 use piton_core::run::{BootId, Printed};
 use piton_runner::observer::Notice;
 use piton_runner::output::{JobOutput, OutputError, Stream};
-use piton_runner::transport::{JobEnd, JobSpec, News};
+use piton_runner::transport::{Ends, JobEnd, JobSpec, News};
 
 /// Output kept in memory.
 #[derive(Default)]
@@ -59,6 +59,8 @@ pub struct Noted {
     pub started: Mutex<Option<BootId>>,
     pub printed: Mutex<Vec<u8>>,
     pub notices: Mutex<Vec<Notice>>,
+    /// How far a transfer had come, each time.
+    pub progress: Mutex<Vec<(u64, u64)>>,
 }
 
 impl News for Noted {
@@ -73,6 +75,9 @@ impl News for Noted {
     }
     fn notice(&self, notice: Notice) {
         self.notices.lock().unwrap().push(notice);
+    }
+    fn progress(&self, moved: u64, total: u64) {
+        self.progress.lock().unwrap().push((moved, total));
     }
 }
 
@@ -100,6 +105,7 @@ pub fn job(run: RunId, host: &HostName, step: &str, script: &str) -> JobSpec {
         env: Vec::new(),
         secrets: Vec::new(),
         become_user: None,
+        ends: Ends::Exit,
     }
 }
 

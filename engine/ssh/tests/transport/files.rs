@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::common::{Mounted, Noted, host, run_id, until};
 use piton_core::digest::Digest;
 use piton_core::run::Refusal;
+use piton_core::runbook::Manner;
 use piton_runner::observer::Notice;
 use piton_runner::transport::{GetOrder, Moved, PutBytes, PutOrder, Transport as _};
 use piton_ssh::{Hosts, Options};
@@ -27,12 +28,13 @@ fn put_order(source: PutBytes, to: &Path) -> PutOrder {
         mode: None,
         owner: None,
         become_user: None,
+        manner: Manner::default(),
     }
 }
 
 fn get_order(from: &Path, to: &Path) -> GetOrder {
     let from = from.to_str().unwrap().to_owned();
-    GetOrder { run: run_id(), host: host("hv1"), from, to: to.to_owned(), become_user: None }
+    GetOrder { run: run_id(), host: host("hv1"), from, to: to.to_owned(), become_user: None, manner: Manner::default() }
 }
 
 async fn put(hosts: &Hosts, order: &PutOrder) -> Result<Moved, Refusal> {
@@ -114,29 +116,31 @@ async fn a_transfer_goes_on_where_a_killed_connection_left_it() {
     std::fs::write(&from, &content).unwrap();
     let noted = Noted::default();
     let kill = |pid: u32| std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
-    let part = |name: &str| {
-        let name = names(sshd.dir()).into_iter().find(|n| n.starts_with(name) && n.ends_with(".piton-part"));
-        name.and_then(|n| std::fs::metadata(sshd.path(&n)).ok()).map_or(0, |m| m.len())
-    };
     let order = put_order(PutBytes::Path(from), &to);
     let moved = tokio::join!(hosts.put(&order, &noted), async {
-        until("a part is there", || part("to.") > 1_000_000).await;
+        until("something has come", || {
+            noted.progress.lock().unwrap().last().is_some_and(|(moved, _)| *moved > 1_000_000)
+        })
+        .await;
         sshd.serving().into_iter().for_each(|pid| assert!(kill(pid).success()));
     })
     .0
     .unwrap();
-    assert_eq!(moved.digest, Digest::of(&content));
+    assert_eq!(moved.bytes, content.len() as u64);
     assert!(std::fs::read(&to).unwrap() == content);
     assert!(matches!(noted.notices.lock().unwrap()[0], Notice::Disconnected { .. }));
     let order = get_order(&to, &back);
     let noted = Noted::default();
     let moved = tokio::join!(hosts.get(&order, &noted), async {
-        until("a part is there", || part("back.") > 1_000_000).await;
+        until("something has come", || {
+            noted.progress.lock().unwrap().last().is_some_and(|(moved, _)| *moved > 1_000_000)
+        })
+        .await;
         sshd.serving().into_iter().for_each(|pid| assert!(kill(pid).success()));
     })
     .0
     .unwrap();
-    assert_eq!(moved.digest, Digest::of(&content));
+    assert_eq!(moved.bytes, content.len() as u64);
     assert!(std::fs::read(&back).unwrap() == content);
     assert!(matches!(noted.notices.lock().unwrap()[0], Notice::Disconnected { .. }));
 }
@@ -226,4 +230,28 @@ async fn another_user_writes_and_reads_what_is_theirs() {
     order.to = dir.path().join("x").to_str().unwrap().to_owned();
     let Err(Refusal::Refused(why)) = put(&hosts, &order).await else { panic!() };
     assert!(why.contains("cannot write in") && why.contains("Permission denied"), "{why}");
+}
+
+#[tokio::test]
+async fn a_large_file_keeps_its_holes_and_what_it_replaces_its_mode_and_owner() {
+    let sshd = Sshd::start();
+    let hosts = hosts(&sshd, "sh");
+    let (from, to, back) = (sshd.path("from"), sshd.path("to"), sshd.path("back"));
+    let file = std::fs::File::create(&from).unwrap();
+    file.set_len(3 << 30).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &bytes(5_000_000), 1 << 30).unwrap();
+    std::fs::write(&to, "before").unwrap();
+    std::fs::set_permissions(&to, std::fs::Permissions::from_mode(0o751)).unwrap();
+    std::os::unix::fs::chown(&to, Some(65534), Some(65534)).unwrap();
+    let noted = Noted::default();
+    hosts.put(&put_order(PutBytes::Path(from.clone()), &to), &noted).await.unwrap();
+    let is = std::fs::metadata(&to).unwrap();
+    assert_eq!((is.len(), mode(&to), is.uid()), (3 << 30, 0o751, 65534));
+    assert!(is.blocks() * 512 < 6_000_000, "{}", is.blocks());
+    assert!(noted.progress.lock().unwrap().last().unwrap().1 < 6_000_000);
+    hosts.get(&get_order(&to, &back), &noted).await.unwrap();
+    let is = std::fs::metadata(&back).unwrap();
+    assert_eq!((is.len(), mode(&back), is.uid()), (3 << 30, 0o751, 0), "what was got is ours");
+    assert!(is.blocks() * 512 < 6_000_000, "{}", is.blocks());
+    assert!(std::process::Command::new("cmp").args([&from, &back]).status().unwrap().success());
 }

@@ -6,4 +6,6 @@ mod becoming;
 mod common;
 mod files;
 mod local;
+mod moving;
+mod reboot;
 mod ssh;

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
 
 use piton_core::digest::Digest;
 use piton_core::run::Extent;
@@ -41,6 +42,14 @@ struct Files {
     new_names: bool,
     /// How many bytes of the open file were written since it was last made durable.
     unsynced: u64,
+    /// Makes what came before durable, while more is written.
+    settling: Option<JoinHandle<io::Result<()>>>,
+}
+
+/// Waits until what came before is durable.
+fn wait_for(settling: &mut Option<JoinHandle<io::Result<()>>>) -> io::Result<()> {
+    let Some(settling) = settling.take() else { return Ok(()) };
+    settling.join().unwrap_or_else(|_| Err(io::Error::other("the thread that makes output durable has panicked")))
 }
 
 /// So many bytes are written, made durable and dropped from the page cache together: what a job prints by the gigabyte is
@@ -64,6 +73,7 @@ impl Kept {
             open: None,
             new_names: true,
             unsynced: 0,
+            settling: None,
         };
         Self { position: 0, digest: Digester::new(), whereto: Whereto::Files(files) }
     }
@@ -84,6 +94,7 @@ impl Kept {
             open: None,
             new_names: true,
             unsynced: 0,
+            settling: None,
         };
         Ok(Self { position: digest.len(), digest, whereto: Whereto::Files(files) })
     }
@@ -143,8 +154,10 @@ impl Files {
             stretch.write_at(file, position, piece)?;
             self.unsynced += piece.len() as u64;
             if self.unsynced >= TOGETHER {
-                stretch.settle(file, self.unsynced)?;
-                self.unsynced = 0;
+                wait_for(&mut self.settling)?;
+                let (stretch, file, until) = (stretch.clone(), file.try_clone()?, position + piece.len() as u64);
+                let len = std::mem::take(&mut self.unsynced);
+                self.settling = Some(std::thread::spawn(move || stretch.settle(&file, until, len)));
             }
             stretch.len = stretch.len.max(position + piece.len() as u64 - stretch.start);
             index.note(now, position);
@@ -221,6 +234,7 @@ impl Files {
 
     /// Makes durable what was written.
     fn sync(&mut self) -> io::Result<()> {
+        wait_for(&mut self.settling)?;
         let Some(last) = self.stretches.last() else { return Ok(()) };
         match &self.open {
             Some((file, _)) => {

@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
+use std::num::NonZeroU64;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -73,12 +74,13 @@ impl Stretch {
         file.write_all_at(bytes, self.header + (offset - self.start))
     }
 
-    /// Makes durable what was written, and has the page cache give up about the last `len` bytes (posix_fadvise(2)).
-    pub(super) fn settle(&self, file: &File, len: u64) -> io::Result<()> {
+    /// Makes durable what was written, and has the page cache give up the `len` bytes up to an offset of the stream
+    /// (posix_fadvise(2)).
+    pub(super) fn settle(&self, file: &File, until: u64, len: u64) -> io::Result<()> {
         file.sync_data()?;
-        let end = file.metadata()?.len();
+        let from = self.header + until.saturating_sub(self.start).saturating_sub(len);
         // It is only advice: a file system that does not take it keeps its pages.
-        let _advised = rustix::fs::fadvise(file, end.saturating_sub(len), None, rustix::fs::Advice::DontNeed);
+        let _advised = rustix::fs::fadvise(file, from, NonZeroU64::new(len), rustix::fs::Advice::DontNeed);
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 mod durable;
 mod read;
 mod rows;
+mod tickets;
 mod write;
 
 use std::path::{Path, PathBuf};
@@ -12,13 +13,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use piton_core::digest::Digest;
 use piton_core::ids::RunId;
+use piton_core::lock::Ticket;
 use piton_core::run::{Event, Recorded, Word, WordId};
 use piton_core::time::Timestamp;
 use piton_runner::journal::{Batch, Filter, Journal, JournalError, Lease, Letter, NewRun, RunSummary, Verified};
 
 use crate::place::{io_error, is_full, make_dir, unusable};
 use crate::record;
-use crate::request::{Reply, Request};
+use crate::request::{Append, Reply, Request};
 use crate::terms::Terms;
 use crate::wake::Ear;
 use crate::writer::Writer;
@@ -91,7 +93,7 @@ impl SledJournal {
     async fn lease(&self, request: Request, run: RunId, owner: String) -> Result<Lease, JournalError> {
         match self.writer.ask(request).await? {
             Reply::Leased(fence) => Ok(Lease { run, owner, fence }),
-            Reply::Done | Reply::Said(_) => Err(unusable(&self.place, "the writer gave another answer")),
+            Reply::Done | Reply::Given | Reply::Said(_) => Err(unusable(&self.place, "the writer gave another answer")),
         }
     }
 }
@@ -121,8 +123,9 @@ impl Journal for SledJournal {
 
     async fn append(&self, lease: &Lease, batch: Batch) -> Result<(), JournalError> {
         let entries = record::entries(&self.name(), &batch.events)?;
-        let Batch { status, taken, .. } = batch;
-        self.writer.ask(Request::Append { lease: lease.clone(), entries, status, taken }).await.map(drop)
+        let Batch { status, taken, locks, waits, events: _ } = batch;
+        let append = Append { entries, status, taken, locks, waits };
+        self.writer.ask(Request::Append { lease: lease.clone(), append }).await.map(drop)
     }
 
     async fn read(&self, run: RunId, from: u64, limit: usize) -> Result<Vec<Recorded<Event>>, JournalError> {
@@ -146,12 +149,18 @@ impl Journal for SledJournal {
         let word = record::word(&self.name(), &word)?;
         match self.writer.ask(Request::Say { run, by: by.to_owned(), word, at }).await? {
             Reply::Said(id) => Ok(id),
-            Reply::Done | Reply::Leased(_) => Err(unusable(&self.place, "the writer gave another answer")),
+            Reply::Done | Reply::Given | Reply::Leased(_) => {
+                Err(unusable(&self.place, "the writer gave another answer"))
+            }
         }
     }
 
     async fn inbox(&self, run: RunId) -> Result<Vec<Letter>, JournalError> {
         self.read_with(move |reader| reader.inbox(run)).await
+    }
+
+    async fn tickets(&self, run: Option<RunId>) -> Result<Vec<Ticket>, JournalError> {
+        self.read_with(move |reader| reader.tickets(run)).await
     }
 
     async fn letters(&self) {

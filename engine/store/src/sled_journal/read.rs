@@ -5,6 +5,7 @@ use std::sync::{Arc, RwLock};
 
 use piton_core::digest::Digest;
 use piton_core::ids::RunId;
+use piton_core::lock::Ticket;
 use piton_core::run::{Event, Recorded, WordId};
 use piton_runner::journal::{Filter, JournalError, Letter, RunStatus, RunSummary, Verified};
 use serde::de::DeserializeOwned;
@@ -126,6 +127,21 @@ impl Reader {
         Ok(letters)
     }
 
+    pub(super) fn tickets(&self, run: Option<RunId>) -> Result<Vec<Ticket>, JournalError> {
+        if let Some(run) = run {
+            self.run(run)?;
+        }
+        let mut tickets = Vec::new();
+        for pair in self.database.scan_prefix(rows::TICKETS) {
+            let (_, value) = pair.map_err(|error| explain(&self.place, &error))?;
+            let ticket: Ticket = serde_json::from_slice(&value).map_err(|error| self.nonsense(&error.to_string()))?;
+            if run.is_none_or(|run| ticket.run == run) {
+                tickets.push(ticket);
+            }
+        }
+        Ok(tickets)
+    }
+
     fn has_words(&self, run: RunId) -> Result<bool, JournalError> {
         let first = self.database.scan_prefix(of_run(b'i', run)).next().transpose();
         Ok(first.map_err(|error| explain(&self.place, &error))?.is_some())
@@ -143,8 +159,8 @@ impl Reader {
         let lease: Option<LeaseRow> = self.row(&of_run(b'l', id))?;
         let held = |LeaseRow { owner, boot, until, .. }| owner.filter(|_| self.terms.holds(&Term { boot, until }));
         let owner = lease.and_then(held);
-        let RunRow { runbook, title, by, created, changed, status, seq, plan, head: _ } = row;
-        Ok(RunSummary { id, runbook, title, by, created, changed, status, seq, owner, plan })
+        let RunRow { runbook, title, by, created, changed, status, seq, plan, waits, head: _ } = row;
+        Ok(RunSummary { id, runbook, title, by, created, changed, status, waits, seq, owner, plan })
     }
 
     fn run(&self, run: RunId) -> Result<RunRow, JournalError> {

@@ -8,12 +8,15 @@
 //! l RUN                 its lease (JSON)
 //! e RUN seq(8, BE)      an event: at (8, LE), link (32), body
 //! i RUN number(8, BE)   a word in its inbox (JSON)
+//! k number(8, BE)       a ticket for locks (JSON)
+//! n                     the last ticket's number
 //! ```
 
 use std::path::Path;
 
 use piton_core::digest::Digest;
 use piton_core::ids::{RunId, RunbookName};
+use piton_core::run::Waits;
 use piton_core::time::Timestamp;
 use piton_runner::journal::{JournalError, RunStatus};
 use serde::{Deserialize, Serialize};
@@ -23,9 +26,17 @@ use crate::chain::Stored;
 use crate::place::unusable;
 
 /// The version that this engine writes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 pub(super) const LAST_WORD: &[u8] = b"w";
+pub(super) const LAST_TICKET: &[u8] = b"n";
+pub(super) const TICKETS: &[u8] = b"k";
+
+pub(super) fn of_ticket(id: u64) -> Vec<u8> {
+    let mut key = TICKETS.to_vec();
+    key.extend_from_slice(&id.to_be_bytes());
+    key
+}
 
 pub(super) fn of_run(kind: u8, run: RunId) -> Vec<u8> {
     let mut key = vec![kind];
@@ -55,6 +66,8 @@ pub(super) struct RunRow {
     pub(super) seq: u64,
     pub(super) head: Digest,
     pub(super) plan: Digest,
+    #[serde(default)]
+    pub(super) waits: Option<Waits>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -104,6 +117,8 @@ pub(super) fn check_version(place: &Path, database: &sled::Db) -> Result<(), Jou
             Err(JournalError::Newer { place: place.display().to_string(), found, known: VERSION })
         }
         Ok(VERSION) => Ok(()),
+        // Version 1 had no tickets; an older Piton must not miss them from now on.
+        Ok(1) => database.insert("v", &VERSION.to_be_bytes()).map(drop).map_err(|error| explain(place, &error)),
         Ok(_) | Err(_) => Err(unusable(place, "its version makes no sense")),
     }
 }

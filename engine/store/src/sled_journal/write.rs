@@ -18,7 +18,7 @@ use crate::chain::Link;
 use crate::place::{io_error, unusable};
 use crate::presence::Presence;
 use crate::record::Entry;
-use crate::request::{Reply, Request, follow};
+use crate::request::{Append, Reply, Request, follow};
 use crate::terms::{Term, Terms};
 use crate::writer::Books;
 
@@ -27,8 +27,8 @@ type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 /// The database as the writer thread holds it.
 pub(super) struct Ledger {
-    place: PathBuf,
-    database: sled::Db,
+    pub(super) place: PathBuf,
+    pub(super) database: sled::Db,
     terms: Terms,
     presence: Presence,
     around: Arc<RwLock<()>>,
@@ -99,10 +99,10 @@ impl Ledger {
 }
 
 /// One request's view: the database, the requests before it in the same commit, its own changes.
-struct Page<'l> {
-    ledger: &'l Ledger,
-    before: &'l Changes,
-    new: Changes,
+pub(super) struct Page<'l> {
+    pub(super) ledger: &'l Ledger,
+    pub(super) before: &'l Changes,
+    pub(super) new: Changes,
 }
 
 impl Page<'_> {
@@ -123,7 +123,7 @@ impl Page<'_> {
                 self.lease(lease.run, None, lease.fence, terms.ending_in(std::time::Duration::ZERO))?;
                 Ok(Reply::Done)
             }
-            Request::Append { lease, entries, status, taken } => self.append(lease, entries, *status, taken),
+            Request::Append { lease, append } => self.append(lease, append),
             Request::Say { run, by, word, at } => {
                 self.run(*run)?;
                 let last = self.get(LAST_WORD)?.and_then(|last| rows::number_of(&last)).unwrap_or(0);
@@ -159,6 +159,7 @@ impl Page<'_> {
             seq: entries.last().map_or(0, |entry| entry.seq),
             head: Digest(head.0),
             plan,
+            waits: None,
         };
         self.put(of_run(b'r', run.id), &row)?;
         self.new.insert(of_run(b'p', run.id), Some(run.plan.clone().into_bytes()));
@@ -185,16 +186,12 @@ impl Page<'_> {
         Ok(Reply::Leased(fence))
     }
 
-    fn append(
-        &mut self,
-        lease: &Lease,
-        entries: &[Entry],
-        status: RunStatus,
-        taken: &[WordId],
-    ) -> Result<Reply, JournalError> {
+    fn append(&mut self, lease: &Lease, append: &Append) -> Result<Reply, JournalError> {
+        let Append { entries, status, taken, locks, waits } = append;
         let mut row = self.held(lease)?;
         follow(lease.run, row.seq, entries)?;
-        row.status = status;
+        let over = matches!(status, RunStatus::Ended(_)) && row.status != *status;
+        (row.status, row.waits) = (*status, waits.clone());
         row.head = Digest(self.insert(lease.run, Link(row.head.0), entries).0);
         if let Some(last) = entries.last() {
             (row.seq, row.changed) = (last.seq, last.at);
@@ -203,7 +200,9 @@ impl Page<'_> {
         for word in taken {
             self.new.insert(numbered(b'i', lease.run, word.0), None);
         }
-        Ok(Reply::Done)
+        let at = entries.last().map_or(row.changed, |last| last.at);
+        let given = self.change_locks(lease.run, locks, over, at)?;
+        Ok(if given { Reply::Given } else { Reply::Done })
     }
 
     fn insert(&mut self, run: RunId, head: Link, entries: &[Entry]) -> Link {
@@ -238,7 +237,7 @@ impl Page<'_> {
         value.map(|value| serde_json::from_slice(&value)).transpose().map_err(|error| self.nonsense(&error.to_string()))
     }
 
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, JournalError> {
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, JournalError> {
         if let Some(change) = self.new.get(key).or_else(|| self.before.get(key)) {
             return Ok(change.clone());
         }
@@ -246,13 +245,13 @@ impl Page<'_> {
         Ok(found.map(|found| found.to_vec()))
     }
 
-    fn put(&mut self, key: Vec<u8>, row: &impl Serialize) -> Result<(), JournalError> {
+    pub(super) fn put(&mut self, key: Vec<u8>, row: &impl Serialize) -> Result<(), JournalError> {
         let value = serde_json::to_vec(row).map_err(|error| self.nonsense(&error.to_string()))?;
         self.new.insert(key, Some(value));
         Ok(())
     }
 
-    fn nonsense(&self, detail: &str) -> JournalError {
+    pub(super) fn nonsense(&self, detail: &str) -> JournalError {
         unusable(&self.ledger.place, format!("a row makes no sense: {detail}"))
     }
 }

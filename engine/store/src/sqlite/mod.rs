@@ -3,6 +3,7 @@
 mod open;
 mod read;
 mod schema;
+mod tickets;
 mod write;
 
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use piton_core::digest::Digest;
 use piton_core::ids::RunId;
+use piton_core::lock::Ticket;
 use piton_core::run::{Event, Recorded, Word, WordId};
 use piton_core::time::Timestamp;
 use piton_runner::journal::{Batch, Filter, Journal, JournalError, Lease, Letter, NewRun, RunSummary, Verified};
@@ -19,7 +21,7 @@ use rusqlite::Connection;
 
 use crate::place::unusable;
 use crate::record;
-use crate::request::{Reply, Request};
+use crate::request::{Append, Reply, Request};
 use crate::terms::Terms;
 use crate::wake::Ear;
 use crate::writer::Writer;
@@ -127,8 +129,9 @@ impl Journal for SqliteJournal {
 
     async fn append(&self, lease: &Lease, batch: Batch) -> Result<(), JournalError> {
         let entries = record::entries(&self.name(), &batch.events)?;
-        let Batch { status, taken, .. } = batch;
-        self.writer.ask(Request::Append { lease: lease.clone(), entries, status, taken }).await.map(drop)
+        let Batch { status, taken, locks, waits, events: _ } = batch;
+        let append = Append { entries, status, taken, locks, waits };
+        self.writer.ask(Request::Append { lease: lease.clone(), append }).await.map(drop)
     }
 
     async fn read(&self, run: RunId, from: u64, limit: usize) -> Result<Vec<Recorded<Event>>, JournalError> {
@@ -152,12 +155,18 @@ impl Journal for SqliteJournal {
         let word = record::word(&self.name(), &word)?;
         match self.writer.ask(Request::Say { run, by: by.to_owned(), word, at }).await? {
             Reply::Said(id) => Ok(id),
-            Reply::Done | Reply::Leased(_) => Err(unusable(&self.place, "the writer gave another answer")),
+            Reply::Done | Reply::Given | Reply::Leased(_) => {
+                Err(unusable(&self.place, "the writer gave another answer"))
+            }
         }
     }
 
     async fn inbox(&self, run: RunId) -> Result<Vec<Letter>, JournalError> {
         self.read_with(move |reader| reader.inbox(run)).await
+    }
+
+    async fn tickets(&self, run: Option<RunId>) -> Result<Vec<Ticket>, JournalError> {
+        self.read_with(move |reader| reader.tickets(run)).await
     }
 
     async fn letters(&self) {
@@ -172,6 +181,6 @@ impl Journal for SqliteJournal {
 fn leased(place: &Path, reply: Reply, run: RunId, owner: String) -> Result<Lease, JournalError> {
     match reply {
         Reply::Leased(fence) => Ok(Lease { run, owner, fence }),
-        Reply::Done | Reply::Said(_) => Err(unusable(place, "the writer gave another answer")),
+        Reply::Done | Reply::Given | Reply::Said(_) => Err(unusable(place, "the writer gave another answer")),
     }
 }

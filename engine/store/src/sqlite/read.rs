@@ -4,6 +4,7 @@ use std::path::Path;
 
 use piton_core::digest::Digest;
 use piton_core::ids::RunId;
+use piton_core::lock::Ticket;
 use piton_core::run::{Event, Recorded, WordId};
 use piton_core::time::Timestamp;
 use piton_runner::journal::{Filter, JournalError, Letter, RunSummary, Verified};
@@ -11,6 +12,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params_from_iter};
 
 use super::open::explain;
+use super::tickets;
 use super::write::status_of;
 use crate::chain::{Link, Stored, corrupt, walk};
 use crate::place::unusable;
@@ -125,7 +127,7 @@ impl Reader<'_> {
         bound.extend(values);
         let mut find = self.prepare(&format!(
             "SELECT r.id, r.runbook, r.title, r.by, r.created, r.changed, r.status, r.seq, r.digest, \
-             (SELECT l.owner FROM leases l WHERE l.run = r.key AND l.boot = ?1 AND l.until > ?2) AS held \
+             (SELECT l.owner FROM leases l WHERE l.run = r.key AND l.boot = ?1 AND l.until > ?2) AS held, r.waits \
              FROM runs r{which} LIMIT {limit}"
         ))?;
         let rows =
@@ -152,6 +154,13 @@ impl Reader<'_> {
                 Ok(Letter { id: WordId(id), by, at: Timestamp(at), word })
             })
             .collect()
+        })
+    }
+
+    pub(super) fn tickets(&self, run: Option<RunId>) -> Result<Vec<Ticket>, JournalError> {
+        self.snapshot(|| {
+            let key = run.map(|run| self.row(run)).transpose()?.map(|row| row.key);
+            tickets::read(self.database, key).map_err(|error| explain(self.place, &error))
         })
     }
 
@@ -233,6 +242,8 @@ fn summary_of(row: &Row<'_>) -> Result<RunSummary, String> {
         seq: u64::try_from(number(7)?).map_err(|error| error.to_string())?,
         plan: Digest(row.get(8).map_err(said)?),
         owner: row.get(9).map_err(said)?,
+        // What a newer Piton waits for is not what this one can tell.
+        waits: row.get::<_, Option<String>>(10).map_err(said)?.and_then(|waits| serde_json::from_str(&waits).ok()),
     })
 }
 

@@ -10,7 +10,7 @@ pub(super) const APPLICATION: u32 = 0x5049_544e;
 
 /// What brings a store from version *n* to *n + 1*, at index *n*. An entry is never changed once it was released:
 /// stores that it made are out there, and `tests/fixtures` keeps one of each version.
-const MIGRATIONS: &[&str] = &[V1];
+const MIGRATIONS: &[&str] = &[V1, V2];
 
 /// Runs, events, leases and inbox. A run's plan stands apart from its row, which every append rewrites.
 /// Statuses are words, so that nobody's numbering has to be kept. A lease without owner was given back.
@@ -61,6 +61,20 @@ CREATE TABLE inbox (
     word BLOB    NOT NULL
 ) STRICT;
 CREATE INDEX inbox_of_run ON inbox (run, id);
+";
+
+/// Tickets for locks, in the order of their ids, and what a run as a whole waits for (JSON, for lists).
+const V2: &str = "
+CREATE TABLE tickets (
+    id    INTEGER PRIMARY KEY AUTOINCREMENT,
+    run   INTEGER NOT NULL,
+    task  TEXT,
+    asked INTEGER NOT NULL,
+    locks TEXT    NOT NULL,
+    state TEXT    NOT NULL
+) STRICT;
+CREATE INDEX tickets_of_run ON tickets (run);
+ALTER TABLE runs ADD COLUMN waits TEXT;
 ";
 
 /// Brings a store from version `found` up to [`VERSION`], all or nothing.

@@ -6,15 +6,17 @@ use std::path::{Path, PathBuf};
 use piton_core::digest::Digest;
 use piton_core::ids::RunId;
 use piton_core::run::{Outcome, WordId};
+use piton_core::time::Timestamp;
 use piton_runner::journal::{JournalError, Lease, NewRun, RunStatus};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::open::{database_of, explain};
+use super::tickets;
 use crate::chain::Link;
 use crate::place::unusable;
 use crate::presence::Presence;
 use crate::record::Entry;
-use crate::request::{Reply, Request, follow};
+use crate::request::{Append, Reply, Request, follow};
 use crate::terms::{Term, Terms};
 use crate::writer::Books;
 
@@ -124,7 +126,7 @@ impl Ledger {
                     .execute(params![key])?;
                 Ok(Reply::Done)
             }
-            Request::Append { lease, entries, status, taken } => self.append(lease, entries, *status, taken),
+            Request::Append { lease, append } => self.append(lease, append),
             Request::Say { run, by, word, at } => {
                 let key = self.key(*run)?;
                 let mut say =
@@ -198,7 +200,8 @@ impl Ledger {
         Ok(Reply::Leased(u64::try_from(fence).unwrap_or(0)))
     }
 
-    fn append(&self, lease: &Lease, entries: &[Entry], status: RunStatus, taken: &[WordId]) -> Result<Reply, Setback> {
+    fn append(&self, lease: &Lease, append: &Append) -> Result<Reply, Setback> {
+        let Append { entries, status, taken, locks, waits } = append;
         let held = self.held(lease)?;
         follow(lease.run, held.seq, entries).map_err(Setback::Refused)?;
         if let Some(last) = entries.last() {
@@ -207,15 +210,21 @@ impl Ledger {
                 self.database.prepare_cached("UPDATE runs SET seq = ?2, head = ?3, changed = ?4 WHERE key = ?1")?;
             step.execute(params![held.key, i64::try_from(last.seq).unwrap_or(i64::MAX), head.0, last.at.0])?;
         }
-        if held.status != word_of(status) {
-            let mut change = self.database.prepare_cached("UPDATE runs SET status = ?2 WHERE key = ?1")?;
-            change.execute(params![held.key, word_of(status)])?;
+        let waits = waits.as_ref().map(tickets::json).transpose()?;
+        if held.status != word_of(*status) || held.waits != waits {
+            let mut change = self.database.prepare_cached("UPDATE runs SET status = ?2, waits = ?3 WHERE key = ?1")?;
+            change.execute(params![held.key, word_of(*status), waits])?;
         }
         for word in taken {
             let mut take = self.database.prepare_cached("DELETE FROM inbox WHERE id = ?1 AND run = ?2")?;
             take.execute(params![i64::try_from(word.0).unwrap_or(-1), held.key])?;
         }
-        Ok(Reply::Done)
+        let at = entries.last().map_or(Timestamp::default(), |last| last.at);
+        let mut given = tickets::change(&self.database, held.key, locks, at)?;
+        if matches!(status, RunStatus::Ended(_)) && held.status != word_of(*status) {
+            given |= tickets::free_all(&self.database, held.key, at)?;
+        }
+        Ok(if given { Reply::Given } else { Reply::Done })
     }
 
     /// Stores entries after `head` and gives the new head.
@@ -249,7 +258,7 @@ impl Ledger {
     /// took the run.
     fn held(&self, lease: &Lease) -> Result<Held, Setback> {
         let mut find = self.database.prepare_cached(
-            "SELECT r.key, r.seq, r.head, r.status, l.owner, l.fence FROM runs r LEFT JOIN leases l ON l.run = r.key \
+            "SELECT r.key, r.seq, r.head, r.status, l.owner, l.fence, r.waits FROM runs r LEFT JOIN leases l ON l.run = r.key \
              WHERE r.id = ?1",
         )?;
         let row = find.query_row([lease.run.to_string()], |row| {
@@ -258,6 +267,7 @@ impl Ledger {
                 seq: u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0),
                 head: Link(row.get(2)?),
                 status: row.get(3)?,
+                waits: row.get(6)?,
             };
             Ok((held, row.get::<_, Option<String>>(4)?, row.get::<_, Option<i64>>(5)?))
         });
@@ -282,6 +292,7 @@ struct Held {
     seq: u64,
     head: Link,
     status: String,
+    waits: Option<String>,
 }
 
 /// The word for a status in the table of runs.

@@ -29,6 +29,7 @@ fn eventful() -> Vec<Recorded<Event>> {
         Event::JobExited { job: main(), exit: Exit(0), printed: printed(), outputs: outputs() },
         Event::JobLost { job: main(), why: LossCause::Unreachable("no route".into()) },
         Event::JobStopped { job: main(), exit: None, printed: printed() },
+        Event::TransferProgressed { task: task(), attempt: 1, moved: 1, total: u64::MAX, left: Some(2) },
         Event::Transferred { task: task(), attempt: 1, bytes: u64::MAX, digest: Digest::of(b"x") },
         Event::AttemptTimedOut { task: task(), attempt: 1 },
         Event::AttemptFailed { task: task(), attempt: 1, cause: FailureCause::Asserted(vec!["no".into()]) },

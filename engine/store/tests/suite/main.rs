@@ -33,6 +33,12 @@ macro_rules! whole_suite {
             list::runs_come_newest_first_in_pages,
             list::filters_narrow_the_list,
             list::what_nobody_drives_is_adrift,
+            locks::locks_are_given_with_the_append_and_survive_a_restart,
+            locks::a_refused_append_asks_for_nothing_and_gives_nothing_back,
+            locks::a_run_that_is_over_gives_everything_back,
+            locks::whoever_waits_is_woken_and_the_queue_is_kept,
+            locks::a_circle_is_refused_in_the_same_step,
+            locks::what_a_run_waits_for_is_listed,
             inbox::words_wait_until_an_append_takes_them,
             inbox::a_refused_append_takes_no_word,
             inbox::a_word_wakes_who_waits,
@@ -48,6 +54,7 @@ mod fixtures;
 mod inbox;
 mod leases;
 mod list;
+mod locks;
 mod output;
 mod powercut;
 mod processes;
@@ -63,9 +70,10 @@ use std::time::Duration;
 
 use piton_core::digest::Digest;
 use piton_core::ids::RunId;
+use piton_core::lock::{Lock, Ticket, TicketState};
 use piton_core::run::{Event, Outcome, Recorded, Word, WordId};
 use piton_core::time::Timestamp;
-use piton_runner::journal::{Batch, Journal, JournalError, Lease, NewRun, RunStatus};
+use piton_runner::journal::{Batch, Journal, JournalError, Lease, LockChange, NewRun, RunStatus};
 
 /// How to open a store in a directory, now or again.
 pub(crate) type Open = fn(&Path) -> Result<Arc<dyn Journal>, JournalError>;
@@ -102,11 +110,17 @@ pub(crate) fn event(seq: u64) -> Recorded<Event> {
 }
 
 pub(crate) fn batch(seqs: std::ops::RangeInclusive<u64>) -> Batch {
-    Batch { events: seqs.map(event).collect(), status: RunStatus::Running, taken: Vec::new() }
+    Batch {
+        events: seqs.map(event).collect(),
+        status: RunStatus::Running,
+        taken: Vec::new(),
+        locks: Vec::new(),
+        waits: None,
+    }
 }
 
 pub(crate) fn no_events() -> Batch {
-    Batch { events: Vec::new(), status: RunStatus::Running, taken: Vec::new() }
+    Batch { events: Vec::new(), status: RunStatus::Running, taken: Vec::new(), locks: Vec::new(), waits: None }
 }
 
 pub(crate) fn with_status(mut batch: Batch, status: RunStatus) -> Batch {
@@ -117,6 +131,33 @@ pub(crate) fn with_status(mut batch: Batch, status: RunStatus) -> Batch {
 pub(crate) fn taking(mut batch: Batch, taken: &[WordId]) -> Batch {
     batch.taken = taken.to_vec();
     batch
+}
+
+pub(crate) fn asking(mut batch: Batch, task: Option<&str>, locks: &[(&str, u32)]) -> Batch {
+    let lock = |(name, most): &(&str, u32)| Lock { name: (*name).into(), most: *most };
+    let task = task.map(|task| task.parse().unwrap());
+    batch.locks.push(LockChange::Ask { task, locks: locks.iter().map(lock).collect() });
+    batch
+}
+
+pub(crate) fn freeing(mut batch: Batch, task: Option<&str>) -> Batch {
+    batch.locks.push(LockChange::Free { task: task.map(|task| task.parse().unwrap()) });
+    batch
+}
+
+/// The tickets of a store: number of the run, task, state.
+pub(crate) async fn tickets(journal: &dyn Journal) -> Vec<String> {
+    let state = |ticket: &Ticket| match &ticket.state {
+        TicketState::Waiting => "waits".to_owned(),
+        TicketState::Held(since) => format!("holds since {}", since.0),
+        TicketState::Refused(why) => format!("refused: {why}"),
+    };
+    let task = |ticket: &Ticket| ticket.task.as_ref().map(|task| format!(" {task}")).unwrap_or_default();
+    let told = |ticket: &Ticket| {
+        let number = (1..100).find(|number| run_id(*number) == ticket.run).unwrap();
+        format!("{number}{} {}", task(ticket), state(ticket))
+    };
+    journal.tickets(None).await.unwrap().iter().map(told).collect()
 }
 
 pub(crate) fn cancel(why: &str) -> Word {

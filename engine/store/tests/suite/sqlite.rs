@@ -135,7 +135,7 @@ fn what_is_no_journal_is_refused_with_its_reason_and_left_as_it_is() {
                 let database = rusqlite::Connection::open(dir.join("journal.db")).unwrap();
                 database.execute_batch("PRAGMA user_version = 77").unwrap();
             },
-            "newer Piton (format 77, this one knows up to 1)",
+            "newer Piton (format 77, this one knows up to 2)",
         ),
         (
             |dir| {

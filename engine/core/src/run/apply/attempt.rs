@@ -30,7 +30,7 @@ impl Run {
             t.state = TaskState::Active(Attempt { at: first, deadline, stopping: None, since: at, boot: None });
             Ok(())
         })?;
-        self.unit_begins(index);
+        self.unit_starts(index);
         if !has_unless {
             self.begins(index);
         }
@@ -61,6 +61,11 @@ impl Run {
             Ok(())
         })?;
         Ok(())
+    }
+
+    pub(super) fn transfer_progressed(&mut self, task: &TaskId, attempt: u32) -> Result<(), String> {
+        let index = self.named(task)?;
+        self.change_attempt(index, attempt, |_, a| only(a.at == At::Transfer))
     }
 
     pub(super) fn attempt_timed_out(&mut self, task: &TaskId, attempt: u32) -> Result<(), String> {

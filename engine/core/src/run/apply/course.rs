@@ -15,8 +15,10 @@ use super::only;
 impl Run {
     pub(super) fn cancel_started(&mut self, at: Timestamp) -> Result<(), String> {
         self.cancelled = true;
-        self.abandoned = self.phase == Phase::Finally;
+        self.abandoned = self.phase == Phase::Finally || !self.has_its_locks();
         self.undo_asked = None;
+        self.set_paused(None);
+        self.leave_queues();
         self.stop_all(at);
         Ok(())
     }
@@ -31,6 +33,8 @@ impl Run {
         self.phase = Phase::Undoing;
         self.undone = true;
         self.undo_asked = None;
+        self.set_paused(None);
+        self.leave_queues();
         self.stop_all(at);
         // What waits for a person in the main part need not be decided any more.
         self.holding = OrdSet::new();

@@ -59,7 +59,7 @@ impl Run {
             return Err(format!("{task} is no call"));
         }
         self.comes_about(task, at)?;
-        self.unit_begins(index);
+        self.unit_starts(index);
         self.calls.insert(index, Arc::new(params.clone()));
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::ids::{JobId, Part};
 use crate::plan::TaskIndex;
+use crate::runbook::Action;
 use crate::time::Timestamp;
 use crate::value::{Map, Value};
 
@@ -66,6 +67,9 @@ impl Run {
         let index = self.indexed(job)?;
         let step = self.step_of(index);
         let can_look = step.unless.is_some() || step.verify.is_some();
+        let verify = step.verify.is_some();
+        // That its host was started anew is what a `reboot` is for.
+        let rebooted = matches!(step.action, Action::Reboot(_)) && *why == LossCause::HostRebooted;
         self.change_job(job, |t| {
             if let Undo::Active { number, .. } = t.undo {
                 t.undo = Undo::Over(number);
@@ -75,6 +79,11 @@ impl Run {
             attempt.boot = None;
             attempt.since = at;
             attempt.at = match &attempt.at {
+                At::Main if rebooted && verify && attempt.stopping.is_none() => {
+                    t.probes += 1;
+                    At::Probe(first_probe(at))
+                }
+                At::Main if rebooted => At::Over,
                 At::Main if can_look && attempt.stopping.is_none() => {
                     t.probes += 1;
                     At::Settle { loss: why.clone() }
@@ -85,7 +94,7 @@ impl Run {
                     At::Probe(Probing { next: Some(at), ..probing.clone() })
                 }
                 At::Main | At::Unless | At::Probe(_) => At::Lost(why.clone()),
-                At::Transfer | At::Wait(_) | At::Assert | At::Lost(_) | At::Over => {
+                At::Transfer | At::Wait(_) | At::Assert | At::Approval(_) | At::Lost(_) | At::Over => {
                     return Err("no job is going on".to_owned());
                 }
             };
@@ -98,6 +107,7 @@ impl Run {
     fn job_over(&mut self, index: TaskIndex, job: &JobId, at: Timestamp, passed: bool) -> Result<(), String> {
         let step = self.step_of(index);
         let verify = step.verify.is_some();
+        let reboot = matches!(step.action, Action::Reboot(_));
         let action = action_at(step, at);
         let mut begins = false;
         self.change(index, |t| {
@@ -118,7 +128,7 @@ impl Run {
                     t.probes += u32::from(matches!(action, At::Probe(_)));
                     action
                 }
-                (At::Main, Part::Main) if passed && verify => {
+                (At::Main, Part::Main) if passed && verify && !reboot => {
                     t.probes += 1;
                     At::Probe(first_probe(at))
                 }

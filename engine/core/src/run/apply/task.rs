@@ -9,6 +9,7 @@ use crate::time::Timestamp;
 use crate::value::{Map, Value};
 
 use super::super::cause::{FailureCause, ParkCause, SkipCause, SuccessCause};
+use super::super::hold::Hold;
 use super::super::state::{Phase, Run};
 use super::super::task::{At, Attempt, Probing, Task, TaskState, Undo};
 use super::attempt::first_probe;
@@ -38,7 +39,11 @@ impl Run {
         self.change(index, |t| {
             let legal = match how {
                 SuccessCause::ByHand => matches!(t.state, TaskState::Active(_) | TaskState::Parked(_)),
-                SuccessCause::Ran | SuccessCause::AlreadyDone | SuccessCause::FoundDone => {
+                SuccessCause::Ran
+                | SuccessCause::AlreadyDone
+                | SuccessCause::FoundDone
+                | SuccessCause::Approved
+                | SuccessCause::Unopposed => {
                     matches!(t.state, TaskState::Active(_))
                 }
             };
@@ -142,6 +147,11 @@ impl Run {
                 count.set(at, unmet);
                 match (unmet, gate) {
                     (0, true) => open.push(after),
+                    (0, false) if self.stands_when_met(after) => {
+                        self.settled[usize::from(self.is_finally(after))] += 1;
+                        self.unit_settles(after);
+                        open.push(after);
+                    }
                     (0, false) if self.task(after).state == TaskState::Waiting => self.set_ready(after, true),
                     (_, _) => {}
                 }
@@ -153,6 +163,7 @@ impl Run {
 fn settle(task: &mut Task, legal: bool, state: TaskState, at: Timestamp) -> Result<(), String> {
     only(legal)?;
     task.state = state;
+    task.hold = Hold::No;
     task.ended = Some(at);
     Ok(())
 }

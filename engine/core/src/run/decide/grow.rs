@@ -7,7 +7,7 @@ use crate::plan::{Item, TaskGraph, TaskIndex, read_items};
 use crate::runbook::{ForEach, Given, read_argument};
 use crate::value::Value;
 
-use super::super::cause::{SkipCause, SuccessCause};
+use super::super::cause::{FailureCause, SkipCause, SuccessCause};
 use super::super::event::Event;
 use super::super::state::Run;
 use super::super::task::TaskState;
@@ -21,7 +21,7 @@ impl Draft {
                 self.push(Event::StepExpanded { task: self.name(task), items });
                 self.succeed(task, SuccessCause::Ran);
             }
-            Err(why) => self.unstartable(task, why),
+            Err(why) => self.unstartable(task, FailureCause::Expression(why)),
         }
     }
 
@@ -32,7 +32,7 @@ impl Draft {
                 self.push(Event::CallEntered { task: self.name(task), params });
                 self.succeed(task, SuccessCause::Ran);
             }
-            Err(why) => self.unstartable(task, why),
+            Err(why) => self.unstartable(task, FailureCause::Expression(why)),
         }
     }
 }

@@ -34,14 +34,17 @@ impl Draft {
             };
         }
         let passed = exit.is_success();
+        let reboot = matches!(self.run.step_of(task).action, Action::Reboot(_));
         if self.stopping(task).is_some() {
             // It came to its end before it could be stopped.
-            let done = passed && part == Part::Main && self.run.step_of(task).verify.is_none();
+            let done = passed && !reboot && part == Part::Main && self.run.step_of(task).verify.is_none();
             return if done { self.succeed(task, SuccessCause::Ran) } else { self.stopped(task, part) };
         }
         match before {
             Some(At::Unless) if passed => self.succeed(task, SuccessCause::AlreadyDone),
             Some(At::Main) if !passed => self.fail(task, FailureCause::Exit(exit)),
+            // Whatever was to reboot the host ended well, and the host is the same.
+            Some(At::Main) if reboot => self.fail(task, FailureCause::NotRebooted),
             Some(At::Main) => match unreadable {
                 Some(why) => self.fail(task, FailureCause::Expression(why)),
                 None if self.run.step_of(task).verify.is_none() => self.succeed(task, SuccessCause::Ran),
@@ -59,7 +62,7 @@ impl Draft {
             }
             // `unless` said no: the action is wanted now.
             Some(At::Unless) => {}
-            Some(At::Transfer | At::Wait(_) | At::Assert | At::Lost(_) | At::Over) | None => {}
+            Some(At::Transfer | At::Wait(_) | At::Assert | At::Approval(_) | At::Lost(_) | At::Over) | None => {}
         }
     }
 
@@ -87,6 +90,11 @@ impl Draft {
             return self.undo_failed(task, FailureCause::Cancelled);
         }
         match self.stopping(task) {
+            Some(Stopping::TimedOut)
+                if part == Part::Main && matches!(self.run.step_of(task).action, Action::Reboot(_)) =>
+            {
+                self.fail(task, FailureCause::NotRebooted);
+            }
             Some(Stopping::TimedOut) => self.fail(task, FailureCause::TimedOut),
             Some(Stopping::Cancelled) | None => self.fail(task, FailureCause::Cancelled),
         }
@@ -104,6 +112,11 @@ impl Draft {
             }
             (Part::Verify, Some(At::Probe(probing))) => self.ask_again(task, &probing, None),
             (Part::Unless, _) => self.fail(task, FailureCause::Unreachable(why.to_string())),
+            // A `reboot`: it is done once the host answers anew, also if that was to be stopped.
+            (Part::Main, Some(At::Main)) if self.at(task) == Some(At::Over) => {
+                let unasked = self.run.step_of(task).verify.is_some();
+                if unasked { self.stopped(task, part) } else { self.succeed(task, SuccessCause::Ran) }
+            }
             (Part::Main | Part::Verify, _) => {
                 if let Some(At::Lost(loss)) = self.at(task) {
                     self.unknown(task, loss, None);
@@ -182,7 +195,7 @@ impl Draft {
         let matches = retry.on.is_empty()
             || retry.on.iter().any(|on| match (on, cause) {
                 (RetryOn::Exit(status), FailureCause::Exit(exit)) => exit.0 == *status,
-                (RetryOn::Timeout, FailureCause::TimedOut) => true,
+                (RetryOn::Timeout, FailureCause::TimedOut | FailureCause::NotRebooted) => true,
                 (RetryOn::Unreachable, FailureCause::Unreachable(_)) => true,
                 (RetryOn::Exit(_) | RetryOn::Timeout | RetryOn::Unreachable, _) => false,
             });

@@ -6,6 +6,7 @@ use crate::runbook::Action;
 use super::super::cause::{FailureCause, Outcome, SkipCause, SuccessCause};
 use super::super::effect::{Effect, TimerId, TimerKind};
 use super::super::event::Event;
+use super::super::hold::Hold;
 use super::super::state::{Phase, Run};
 use super::super::task::{At, TaskState, Undo};
 use super::Draft;
@@ -18,6 +19,7 @@ impl Draft {
             return;
         }
         match timer.what {
+            TimerKind::Deadline if self.unanswered(task) => {}
             TimerKind::Deadline => {
                 let number = self.run.task(task).attempts;
                 self.push(Event::AttemptTimedOut { task: self.name(task), attempt: number });
@@ -40,6 +42,9 @@ impl Draft {
         }
         loop {
             let before = self.events.len();
+            if self.run.paused.is_some() {
+                return;
+            }
             match self.run.phase {
                 Phase::New | Phase::Ended(_) => return,
                 Phase::Main => self.go_on_main(),
@@ -67,6 +72,12 @@ impl Draft {
     }
 
     pub(in crate::run) fn go_on_main(&mut self) {
+        if !self.run.has_its_locks() && !self.run.cancelled {
+            if self.run.hold == Hold::No {
+                self.push(Event::LocksAsked { task: None, locks: self.run.plan.locks.clone() });
+            }
+            return;
+        }
         let stop = self.run.cancelled || self.run.undo_asked.is_some() || !self.run.holding.is_empty();
         if !stop {
             self.start_ready(false);
@@ -121,7 +132,10 @@ impl Draft {
     }
 
     pub(in crate::run) fn start_ready(&mut self, finally: bool) {
-        while self.run.active.len() < self.run.plan.max_parallel as usize && self.run.holding.is_empty() {
+        // Whoever waits for people keeps nobody else from running.
+        while self.run.active.len() - self.run.asking.len() < self.run.plan.max_parallel as usize
+            && self.run.holding.is_empty()
+        {
             let Some(task) = self.run.next_ready(finally) else { return };
             match self.run.blamed(task) {
                 Some(root) => {
@@ -151,7 +165,7 @@ impl Draft {
             Ok(true) => {}
             Ok(false) if waiting => return self.push(Event::TaskSkipped { task: name, why: SkipCause::When }),
             Ok(false) => {}
-            Err(error) => return self.unstartable(task, format!("`when`: {error}")),
+            Err(error) => return self.unstartable(task, FailureCause::Expression(format!("`when`: {error}"))),
         }
         if self.run.graph.is_source(task) {
             return self.expand(task);
@@ -160,10 +174,12 @@ impl Draft {
             return self.enter(task);
         }
         if let Err(error) = self.run.check_texts(task) {
-            return self.unstartable(task, error);
+            return self.unstartable(task, FailureCause::Expression(error));
         }
-        let step = self.run.step_of(task);
-        let deadline = step.timeout.map(|t| self.now.plus(t));
+        if !self.may_begin(task) {
+            return;
+        }
+        let deadline = self.run.step_of(task).time_limit().map(|t| self.now.plus(t));
         let attempt = self.run.task(task).attempts + 1;
         self.push(Event::AttemptStarted { task: name.clone(), attempt, deadline });
         match self.at(task) {
@@ -172,6 +188,7 @@ impl Draft {
                 Ok(broken) => self.fail(task, FailureCause::Asserted(broken)),
                 Err(error) => self.fail(task, FailureCause::Expression(error)),
             },
+            Some(At::Approval(None)) => self.ask_people(task),
             Some(At::Wait(None)) => {
                 if let Action::WaitFor(span) = self.run.step_of(task).action {
                     self.push(Event::WaitStarted { task: name, until: self.now.plus(span) });
@@ -182,6 +199,7 @@ impl Draft {
                 | At::Main
                 | At::Transfer
                 | At::Wait(Some(_))
+                | At::Approval(Some(_))
                 | At::Probe(_)
                 | At::Settle { .. }
                 | At::Lost(_)
@@ -191,9 +209,9 @@ impl Draft {
         }
     }
 
-    pub(in crate::run) fn unstartable(&mut self, task: TaskIndex, why: String) {
+    pub(in crate::run) fn unstartable(&mut self, task: TaskIndex, cause: FailureCause) {
         self.push(Event::TaskUnstartable { task: self.name(task) });
-        self.fail(task, FailureCause::Expression(why));
+        self.fail(task, cause);
     }
 }
 

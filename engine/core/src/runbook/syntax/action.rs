@@ -1,26 +1,28 @@
 //! Actions: what a step does.
 
+use std::time::Duration;
+
 use super::param::is_map;
-use super::step::is_user_name;
 use super::{Drafter, Sees, Use};
 use crate::expr::Template;
 use crate::fault::{FaultCode, Span};
-use crate::runbook::check::secrets::SECRET_CONTENT;
-use crate::runbook::{Action, Assertion, Get, Put, PutSource};
-use crate::yaml::read::{Fields, shorten};
-use crate::yaml::{Entry, Node};
+use crate::runbook::{Action, Assertion};
+use crate::yaml::Node;
+use crate::yaml::read::Fields;
 
 impl Drafter<'_, '_> {
     /// Reads every action that is there, so that the faults of all are seen; more than one is a fault itself.
+    /// The last of what it gives is how long the action may take, where it says so itself.
     pub(super) fn read_action<'n>(
         &mut self,
         fields: &mut Fields<'n>,
         shell: &str,
         uses: &mut Vec<Use<'n>>,
-    ) -> (Vec<(&'static str, Span)>, Option<Action>) {
+    ) -> (Vec<(&'static str, Span)>, Option<Action>, Option<Duration>) {
         let mut given = Vec::new();
         let mut action = None;
-        for name in ["run", "exec", "put", "get", "assert", "wait", "call"] {
+        let mut within = None;
+        for name in ["run", "exec", "put", "get", "transfer", "reboot", "assert", "wait", "approve", "call"] {
             let Some(entry) = fields.entry(name) else { continue };
             given.push((name, entry.key_span));
             let node = &entry.value;
@@ -29,13 +31,19 @@ impl Drafter<'_, '_> {
                 "exec" => self.read_exec(node, uses).map(Action::Exec),
                 "put" => self.read_put(node, uses).map(Action::Put),
                 "get" => self.read_get(node, uses).map(Action::Get),
+                "transfer" => self.read_transfer(node, uses).map(Action::Transfer),
+                "reboot" => self.read_reboot(node, uses).map(|(reboot, span)| {
+                    within = Some(span);
+                    Action::Reboot(reboot)
+                }),
                 "assert" => self.read_assert(node, uses).map(Action::Assert),
+                "approve" => self.read_approve(node, uses).map(Action::Approve),
                 "call" => self.read_call(node, uses).map(Action::Call),
                 _ => self.read_wait(node, shell),
             };
             action = action.or(read);
         }
-        (given, action)
+        (given, action, within)
     }
 
     fn read_exec<'n>(&mut self, node: &'n Node<'n>, uses: &mut Vec<Use<'n>>) -> Option<Vec<Template>> {
@@ -54,113 +62,6 @@ impl Drafter<'_, '_> {
             return None;
         }
         words.into_iter().collect()
-    }
-
-    fn read_put<'n>(&mut self, node: &'n Node<'n>, uses: &mut Vec<Use<'n>>) -> Option<Put> {
-        let mut fields = self.reader.fields(node, "put")?;
-        let file = fields.take("from").map(|n| self.template(n, "from", Sees::Host, uses).map(PutSource::File));
-        let content = fields.entry("content").map(|entry| {
-            if file.is_some() {
-                let message = "the bytes come `from` a file or are the `content`, not both";
-                self.reader.fault(FaultCode::Conflict, entry.key_span, message);
-            }
-            self.template(&entry.value, "content", Sees::Host, uses).map(PutSource::Content)
-        });
-        if file.is_none() && content.is_none() {
-            self.reader.missing(
-                fields.span(),
-                "put",
-                "from",
-                "a path on the engine's machine, or `content:` with the text itself",
-            );
-        }
-        let noted = uses.len();
-        let to = self.read_remote_path(&mut fields, "put", "to", uses);
-        let mode = fields.take("mode").and_then(|node| self.read_mode(node));
-        let secret = fields.entry("secret").is_some_and(|entry| self.read_secret(entry, content.is_some(), mode));
-        if secret && let Some(used) = uses[..noted].last_mut().filter(|used| used.field == "content") {
-            used.field = SECRET_CONTENT;
-        }
-        let owner = fields.take("owner").and_then(|node| self.read_owner(node));
-        self.reader.finish(&fields);
-        Some(Put { source: file.or(content)??, to: to?, mode, owner, secret })
-    }
-
-    /// `secret: true` on a `put`: its content may hold secrets, so nobody else may read the file.
-    fn read_secret(&mut self, entry: &Entry<'_>, content: bool, mode: Option<u32>) -> bool {
-        let secret = self.reader.boolean(&entry.value, "secret").unwrap_or_default();
-        if secret && !content {
-            let message = "`secret` is about `content`: a file that is put as it is holds no secret of the runbook";
-            self.reader.fault_with(FaultCode::Conflict, entry.key_span, message, "take it out");
-        } else if secret && mode.is_none_or(|mode| mode & 0o077 != 0) {
-            let message = "a file with secrets needs a `mode` that closes it to others";
-            self.reader.fault_with(FaultCode::SecretLeak, entry.key_span, message, "`mode: \"0600\"`");
-        }
-        secret
-    }
-
-    fn read_get<'n>(&mut self, node: &'n Node<'n>, uses: &mut Vec<Use<'n>>) -> Option<Get> {
-        let mut fields = self.reader.fields(node, "get")?;
-        let from = self.read_remote_path(&mut fields, "get", "from", uses);
-        let to = match fields.take("to") {
-            Some(node) => self.template(node, "to", Sees::Host, uses),
-            None => {
-                self.reader.missing(
-                    fields.span(),
-                    "get",
-                    "to",
-                    "a path on the engine's machine, such as `to: \"{{ host.name }}.log\"`",
-                );
-                None
-            }
-        };
-        self.reader.finish(&fields);
-        Some(Get { from: from?, to: to? })
-    }
-
-    /// A path on the host: absolute, as far as that can be seen before the templates have values.
-    fn read_remote_path<'n>(
-        &mut self,
-        fields: &mut Fields<'n>,
-        action: &'static str,
-        name: &'static str,
-        uses: &mut Vec<Use<'n>>,
-    ) -> Option<Template> {
-        let Some(node) = fields.take(name) else {
-            self.reader.missing(fields.span(), action, name, "an absolute path on the host");
-            return None;
-        };
-        let template = self.template(node, name, Sees::Host, uses)?;
-        if !template.source().starts_with('/') && !template.source().starts_with("{{") {
-            let message = format!("`{name}` is `{}`, not an absolute path on the host", shorten(template.source()));
-            self.reader.fault_with(FaultCode::BadValue, node.span, message, "begin it with `/`");
-            return None;
-        }
-        Some(template)
-    }
-
-    fn read_mode(&mut self, node: &Node<'_>) -> Option<u32> {
-        let text = self.reader.text(node, "mode")?;
-        let octal = matches!(text.len(), 3 | 4) && text.bytes().all(|b| (b'0'..=b'7').contains(&b));
-        match u32::from_str_radix(text, 8) {
-            Ok(mode) if octal => Some(mode),
-            Ok(_) | Err(_) => {
-                let message = format!("`mode` is `{}`, not permission bits", shorten(text));
-                self.reader.fault_with(FaultCode::BadValue, node.span, message, "three or four octal digits: \"0644\"");
-                None
-            }
-        }
-    }
-
-    fn read_owner(&mut self, node: &Node<'_>) -> Option<String> {
-        let text = self.reader.text(node, "owner")?;
-        let (user, group) = text.split_once(':').unwrap_or((text, "x"));
-        if !is_user_name(user) || !is_user_name(group) {
-            let message = format!("`owner` is `{}`, not `user` or `user:group`", shorten(text));
-            self.reader.fault(FaultCode::BadValue, node.span, message);
-            return None;
-        }
-        Some(text.to_owned())
     }
 
     fn read_assert<'n>(&mut self, node: &'n Node<'n>, uses: &mut Vec<Use<'n>>) -> Option<Vec<Assertion>> {

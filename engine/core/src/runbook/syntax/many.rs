@@ -9,7 +9,7 @@ use crate::expr::Template;
 use crate::fault::{FaultCode, Span};
 use crate::ids::{ParamName, RunbookName};
 use crate::plan::read_items;
-use crate::runbook::{Action, Argument, Call, ForEach, Given, Share};
+use crate::runbook::{Action, Argument, Call, ForEach, Given, Share, Transfer};
 use crate::value::Value;
 use crate::yaml::read::{Fields, shorten};
 use crate::yaml::{Content, Node};
@@ -181,9 +181,12 @@ impl Drafter<'_, '_> {
             | Action::Exec(_)
             | Action::Put(_)
             | Action::Get(_)
+            | Action::Transfer(_)
+            | Action::Reboot(_)
             | Action::Assert(_)
             | Action::WaitFor(_)
-            | Action::WaitUntil(_) => for_each.is_some() || hosts || within.hosts || within.looped,
+            | Action::WaitUntil(_)
+            | Action::Approve(_) => for_each.is_some() || hosts || within.hosts || within.looped,
         };
         for name in COUNTING {
             if let (Some(place), false) = (given.place(name), countable) {
@@ -200,10 +203,15 @@ impl Drafter<'_, '_> {
             Action::Call(_) => Some("a `call`"),
             Action::Assert(_) => Some("an `assert`"),
             Action::WaitFor(_) => Some("a `wait for`"),
+            Action::Approve(_) => Some("an `approve`"),
+            // Where it goes it says itself.
+            Action::Transfer(Transfer { to_host: Some(_), .. }) => Some("a `transfer` to a host that it names"),
             Action::Run(_)
             | Action::Exec(_)
             | Action::Put(_)
             | Action::Get(_)
+            | Action::Transfer(_)
+            | Action::Reboot(_)
             | Action::WaitUntil(_)
             | Action::Block => hosts.then_some("a step with `hosts` of its own"),
         };

@@ -5,16 +5,20 @@
 //! (names, order, references) is in [`super::check`].
 
 mod action;
+mod approve;
+mod locks;
 mod many;
+mod moving;
 mod outputs;
 mod param;
 mod retry;
 mod script;
 mod step;
+pub(crate) mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{DEFAULT_MAX_PARALLEL, OnFailure, Param, Runbook, Step};
+use super::{DEFAULT_MAX_PARALLEL, LockWanted, OnFailure, Param, Runbook, Step};
 use crate::expr::{Expr, ExprError, Template};
 use crate::fault::{Fault, FaultCode, Source, Span};
 use crate::ids::{ParamName, RunbookName, StepId};
@@ -28,8 +32,8 @@ pub const MAX_STEPS: usize = 50_000;
 ///
 /// # The language
 ///
-/// YAML 1.2. On top: `runbook`, `title`, `about`, `params`, `on_failure`, `max_parallel`, `steps`, `finally`.
-/// A step has an `id`, exactly one action (`run`, `exec`, `put`, `get`, `assert`, `wait`) and modifiers. Short forms:
+/// YAML 1.2. On top: `runbook`, `title`, `about`, `params`, `on_failure`, `max_parallel`, `locks`, `steps`, `finally`.
+/// A step has an `id`, exactly one action (`run`, `exec`, `put`, `get`, `transfer`, `reboot`, `assert`, `wait`, `approve`) and modifiers. Short forms:
 /// `run: text`, `unless: text`, `undo: text`, `verify: text`, `retry: 3`, `hosts: x`, `needs: x`, `assert: [expression]`.
 ///
 /// A step without `needs` needs the step above it; `needs: []` starts at once. The first step under `finally` needs nothing,
@@ -59,6 +63,9 @@ pub(super) struct Draft<'n> {
     outputs: BTreeMap<ParamName, Template>,
     /// What the outputs read.
     pub(super) given: Vec<Use<'n>>,
+    locks: Vec<LockWanted>,
+    /// What stands outside of the steps.
+    pub(super) uses: Vec<Use<'n>>,
     pub(super) params: Vec<Param>,
     /// The names of all parameters, also of those that could not be read.
     pub(super) names: Vec<String>,
@@ -123,6 +130,8 @@ impl Used {
 pub(super) enum Sees {
     /// It is evaluated when the plan is made: nothing has run.
     PlanOnly,
+    /// Likewise; it is about what the run as a whole must have.
+    RunOnly,
     /// `steps` and `run`: it is what makes the items of a `for_each`.
     Outside,
     /// `steps`, `run`, and `item` under `for_each`; there is no host.
@@ -156,6 +165,7 @@ impl Draft<'_> {
             params: self.params,
             on_failure: self.on_failure,
             max_parallel: self.max_parallel,
+            locks: self.locks,
             steps: finish(self.steps)?,
             finally: finish(self.finally)?,
             outputs: self.outputs,
@@ -186,7 +196,7 @@ const ON_FAILURE: [(&str, OnFailure); 3] =
     [("stop", OnFailure::Stop), ("undo", OnFailure::Undo), ("continue", OnFailure::Continue)];
 
 /// Fields of runbooks that are designed, and not there yet.
-const LATER: [&str; 2] = ["locks", "windows"];
+const LATER: [&str; 1] = ["windows"];
 
 impl Drafter<'_, '_> {
     fn read<'n>(mut self, root: &'n Node<'n>) -> Option<Draft<'n>> {
@@ -208,6 +218,9 @@ impl Drafter<'_, '_> {
             fields.take("max_parallel").and_then(|node| self.reader.integer(node, "max_parallel", 1, 100_000));
         let mut given = Vec::new();
         let outputs = fields.take("outputs").map(|node| self.read_given(node, &mut given)).unwrap_or_default();
+        let mut uses = Vec::new();
+        let locks =
+            fields.take("locks").map(|node| self.read_locks(node, Sees::RunOnly, &mut uses)).unwrap_or_default();
         let (steps, finally) = (fields.take("steps"), fields.take("finally"));
         let count: usize = [steps, finally].into_iter().flatten().map(length).sum();
         if count > MAX_STEPS {
@@ -235,6 +248,8 @@ impl Drafter<'_, '_> {
             outputs,
             given,
             max_parallel: max_parallel.and_then(|n| u32::try_from(n).ok()).unwrap_or(DEFAULT_MAX_PARALLEL),
+            locks,
+            uses,
             params,
             names,
             steps,

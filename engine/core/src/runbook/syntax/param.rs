@@ -10,7 +10,7 @@ use crate::yaml::read::{Fields, shorten};
 use crate::yaml::{Content, Entry, Node};
 
 /// The words for types, `enum` aside, which needs its choices.
-const KINDS: [(&str, Option<ParamKind>); 13] = [
+pub(super) const KINDS: [(&str, Option<ParamKind>); 13] = [
     ("string", Some(ParamKind::String)),
     ("name", Some(ParamKind::Name)),
     ("host", Some(ParamKind::Host)),

@@ -8,7 +8,7 @@ use super::{DraftStep, Drafter, ON_FAILURE, Sees, Use, Within};
 use crate::expr::Template;
 use crate::fault::{FaultCode, Span};
 use crate::ids::{EnvName, StepId};
-use crate::runbook::{Action, Probe, Repeat, Script, Step};
+use crate::runbook::{Action, Probe, Repeat, Script, Step, Transfer};
 use crate::yaml::Node;
 use crate::yaml::read::{Fields, shorten};
 
@@ -18,8 +18,8 @@ const DEFAULT_SHELL: &str = "sh";
 const DEFAULT_EVERY: Duration = Duration::from_secs(2);
 
 /// Fields of steps that are designed, and not there yet. The first ones are actions.
-const LATER: [&str; 7] = ["transfer", "hook", "approve", "reboot", "notify", "locks", "estimate"];
-const LATER_ACTIONS: usize = 5;
+const LATER: [&str; 3] = ["hook", "notify", "estimate"];
+const LATER_ACTIONS: usize = 2;
 
 /// Modifiers that somebody gave, with the places of their keys.
 pub(super) struct Given(Vec<(&'static str, Span)>);
@@ -52,22 +52,28 @@ impl Drafter<'_, '_> {
         };
         let shell = given.take(&mut fields, "shell").and_then(|node| self.read_shell(node));
         let shell = shell.unwrap_or_else(|| DEFAULT_SHELL.to_owned());
-        let (actions, action) = self.read_action(&mut fields, &shell, &mut uses);
+        let (mut actions, action, own_timeout) = self.read_action(&mut fields, &shell, &mut uses);
         let block = fields.entry("steps");
         let action = match (action, block) {
             (None, Some(_)) => Some(Action::Block),
             (action, _) => action,
         };
-        let mut actions = actions;
         actions.extend(block.map(|entry| ("steps", entry.key_span)));
         let own_hosts = fields.rest().iter().any(|entry| entry.key == "hosts");
         let sees = match &action {
             Some(Action::Block) if !own_hosts && !within.hosts => Sees::NoHost,
-            Some(Action::Block) => Sees::Host,
-            Some(Action::Assert(_) | Action::WaitFor(_) | Action::Call(_)) => Sees::NoHost,
-            Some(Action::Run(_) | Action::Exec(_) | Action::Put(_) | Action::Get(_) | Action::WaitUntil(_)) | None => {
-                Sees::Host
-            }
+            Some(Action::Assert(_) | Action::WaitFor(_) | Action::Approve(_) | Action::Call(_)) => Sees::NoHost,
+            Some(
+                Action::Run(_)
+                | Action::Exec(_)
+                | Action::Put(_)
+                | Action::Get(_)
+                | Action::Transfer(_)
+                | Action::Reboot(_)
+                | Action::WaitUntil(_)
+                | Action::Block,
+            )
+            | None => Sees::Host,
         };
         let title = self.prose(&mut fields, "title");
         let hosts = given.take(&mut fields, "hosts").and_then(|node| self.read_hosts(node, &mut uses));
@@ -86,6 +92,8 @@ impl Drafter<'_, '_> {
         let become_user = given.take(&mut fields, "become").and_then(|node| self.read_user(node));
         let env = given.take(&mut fields, "env").map(|node| self.read_env(node, sees, &mut uses)).unwrap_or_default();
         let outputs = given.take(&mut fields, "outputs").map(|node| self.read_outputs(node)).unwrap_or_default();
+        let locks =
+            given.take(&mut fields, "locks").map(|node| self.read_locks(node, sees, &mut uses)).unwrap_or_default();
         let on_failure =
             given.take(&mut fields, "on_failure").and_then(|node| self.reader.word(node, "on_failure", &ON_FAILURE));
         let point_of_no_return = self.read_flag(&mut fields, &mut given, "point_of_no_return");
@@ -95,9 +103,17 @@ impl Drafter<'_, '_> {
         let comes_later = fields.rest().iter().any(|e| LATER[..LATER_ACTIONS].contains(&&*e.key));
         self.refuse_later(&mut fields, &LATER);
         self.check_one_action(&actions, comes_later, id.as_ref(), first_line);
-        if let ([(name, _)], Some(action)) = (actions.as_slice(), &action) {
+        if let ([(name, key)], Some(action)) = (actions.as_slice(), &action) {
             self.check_fit(name, action, &given);
+            let to_each = !matches!(action, Action::Transfer(Transfer { to_host: Some(_), .. }));
+            // The hosts of a block around are as good as its own.
+            let there = given.place("hosts").or((within.hosts && to_each).then_some(*key));
+            self.check_hosts(action, there, *key);
             self.check_many((action, first_line), &many, &given, within, hosts.is_some() || own_hosts);
+        }
+        if let (Some(_), Some(place)) = (own_timeout, given.place("timeout")) {
+            let message = "`reboot` has a `timeout` of its own";
+            self.reader.fault_with(FaultCode::Conflict, place, message, "write it into `reboot`");
         }
         let looped = within.looped || given.place("for_each").is_some();
         let counted = many.counts() && !looped;
@@ -123,13 +139,14 @@ impl Drafter<'_, '_> {
                 undo,
                 repeat: repeat.unwrap_or_default(),
                 retry,
-                timeout,
+                timeout: timeout.or(own_timeout),
                 become_user,
                 env,
                 outputs,
                 on_failure,
                 point_of_no_return,
                 no_log,
+                locks,
                 tags,
                 parent: None,
                 for_each: many.for_each,
@@ -174,7 +191,8 @@ impl Drafter<'_, '_> {
             [] => {
                 let name = id.map_or(String::new(), |id| format!(" `{id}`"));
                 let message = format!("the step{name} does nothing");
-                let hint = "give it one of `run`, `exec`, `put`, `get`, `assert`, `wait`, `call`, `steps`";
+                let hint = "give it one of `run`, `exec`, `put`, `get`, `transfer`, `reboot`, `assert`, `wait`, \
+                            `approve`, `call`, `steps`";
                 self.reader.fault_with(FaultCode::Action, first_line, message, hint);
             }
             [_] => {}
@@ -189,7 +207,20 @@ impl Drafter<'_, '_> {
 
     /// A modifier that does nothing is a misunderstanding, and better said than kept quiet.
     fn check_fit(&mut self, name: &str, action: &Action, given: &Given) {
-        let works = matches!(action, Action::Run(_) | Action::Exec(_) | Action::Put(_) | Action::Get(_));
+        let works = match action {
+            Action::Run(_)
+            | Action::Exec(_)
+            | Action::Put(_)
+            | Action::Get(_)
+            | Action::Transfer(_)
+            | Action::Reboot(_) => true,
+            Action::Assert(_)
+            | Action::WaitFor(_)
+            | Action::WaitUntil(_)
+            | Action::Approve(_)
+            | Action::Block
+            | Action::Call(_) => false,
+        };
         let scripts = works && ["unless", "verify", "undo"].iter().any(|script| given.place(script).is_some());
         let looks = matches!(action, Action::WaitUntil(_));
         let block = matches!(action, Action::Block);
@@ -202,6 +233,7 @@ impl Drafter<'_, '_> {
                 "env" | "no_log" => matches!(action, Action::Run(_) | Action::Exec(_)) || looks || scripts,
                 "shell" => matches!(action, Action::Run(_)) || looks || scripts,
                 "point_of_no_return" => !block && !matches!(action, Action::Call(_)),
+                "locks" => !block && !matches!(action, Action::Call(_)),
                 // `needs`, `when`, `barrier`, `on_failure`, `for_each`: they are about any step.
                 _ => true,
             };
@@ -213,7 +245,10 @@ impl Drafter<'_, '_> {
                     | Action::Exec(_)
                     | Action::Put(_)
                     | Action::Get(_)
+                    | Action::Transfer(_)
+                    | Action::Reboot(_)
                     | Action::Assert(_)
+                    | Action::Approve(_)
                     | Action::Block
                     | Action::Call(_) => name,
                 };

@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 
 use super::*;
-use crate::runbook::{Action, OutputRule, ParamKind, PutSource, Repeat, RetryOn};
+use crate::runbook::{Action, Manner, OutputRule, ParamKind, PutSource, Repeat, RetryOn};
 
 fn read(text: &str) -> (Option<Runbook>, Vec<String>) {
     let (runbook, faults) = parse(&Source { name: "r".into(), text: text.into() });
@@ -184,13 +184,13 @@ fn a_document_that_is_no_runbook() {
             vec![
                 "r:2:9: wrong-type: `step` takes a map, not a text",
                 "r:2:12: missing-field: `step` needs `id` (a short name, such as `id: stop`)",
-                "r:2:12: action: the step does nothing (give it one of `run`, `exec`, `put`, `get`, `assert`, `wait`, `call`, `steps`)",
+                "r:2:12: action: the step does nothing (give it one of `run`, `exec`, `put`, `get`, `transfer`, `reboot`, `assert`, `wait`, `approve`, `call`, `steps`)",
             ],
         ),
         (
-            "runbook: x\nsteps: [{ id: a, run: y }]\nlocks: []\nstepz: 1\nmax_parallel: 0\non_failure: retry\n",
+            "runbook: x\nsteps: [{ id: a, run: y }]\nwindows: []\nstepz: 1\nmax_parallel: 0\non_failure: retry\n",
             vec![
-                "r:3:1: unknown-field: `locks` is not in this version of Piton",
+                "r:3:1: unknown-field: `windows` is not in this version of Piton",
                 "r:4:1: unknown-field: `runbook` has no field `stepz` (did you mean `steps`?)",
                 "r:5:15: bad-value: `max_parallel` is 0 and must be from 1 to 100000",
                 "r:6:13: bad-value: `on_failure` cannot be `retry` (it is one of `stop`, `undo`, `continue`)",
@@ -208,7 +208,7 @@ fn faults_of_one_step() {
         (
             "{ id: b }",
             vec![
-                "4:5: action: the step `b` does nothing (give it one of `run`, `exec`, `put`, `get`, `assert`, `wait`, `call`, `steps`)",
+                "4:5: action: the step `b` does nothing (give it one of `run`, `exec`, `put`, `get`, `transfer`, `reboot`, `assert`, `wait`, `approve`, `call`, `steps`)",
             ],
         ),
         (
@@ -225,11 +225,60 @@ fn faults_of_one_step() {
         (
             "{ id: b, rum: x }",
             vec![
-                "4:5: action: the step `b` does nothing (give it one of `run`, `exec`, `put`, `get`, `assert`, `wait`, `call`, `steps`)",
+                "4:5: action: the step `b` does nothing (give it one of `run`, `exec`, `put`, `get`, `transfer`, `reboot`, `assert`, `wait`, `approve`, `call`, `steps`)",
                 "4:14: unknown-field: `step` has no field `rum` (did you mean `run`?)",
             ],
         ),
-        ("{ id: b, approve: x }", vec!["4:14: unknown-field: `approve` is not in this version of Piton"]),
+        (
+            "{ id: b, approve: { who: [], count: 0, on_timeout: aprove } }",
+            vec![
+                "4:23: missing-field: `approve` needs `prompt` (what people are asked to agree to)",
+                "4:30: bad-value: `who` names nobody (leave it out for everybody)",
+                "4:41: bad-value: `count` is 0 and must be from 1 to 100",
+                "4:44: conflict: `on_timeout` does nothing without `timeout`: the run waits as long as it takes",
+                "4:56: bad-value: `on_timeout` cannot be `aprove` (did you mean `approve`?)",
+            ],
+        ),
+        (
+            "{ id: b, approve: { prompt: x, who: [ann, ann, -x, \"%\", \"a b\"], count: 4, timeout: 0s } }",
+            vec![
+                "4:47: duplicate: `ann` stands here twice",
+                "4:52: bad-name: `-x` is nobody who can approve (who may approve is a user, `user@machine`, or a unix group as `%group`)",
+                "4:56: bad-name: `%` is nobody who can approve (who may approve is a user, `user@machine`, or a unix group as `%group`)",
+                "4:61: bad-name: `a b` is nobody who can approve (who may approve is a user, `user@machine`, or a unix group as `%group`)",
+                "4:76: conflict: `count` is 4, but `who` names only 1 (each person has one vote)",
+                "4:88: bad-value: `timeout` must be more than zero",
+            ],
+        ),
+        ("{ id: b, approve: { prompt: x, who: [ann, \"%ops\"], count: 9, timeout: 5m, on_timeout: approve } }", vec![]),
+        (
+            "{ id: b, approve: \"{{ host.name }}\", hosts: x, retry: 2, undo: x, timeout: 5m }",
+            vec![
+                "4:27: unknown-param: `host` is not known here: this step runs on no host",
+                "4:42: conflict: `hosts` does nothing on `approve` (take it out)",
+                "4:52: conflict: `retry` does nothing on `approve` (take it out)",
+                "4:62: conflict: `undo` does nothing on `approve` (take it out)",
+                "4:71: conflict: `timeout` does nothing on `approve` (take it out)",
+            ],
+        ),
+        (
+            "{ id: b, run: x, locks: [a, a, { name: b, shared: true, count: 2 }, { count: 0 }, \"a b\", \"\"] }",
+            vec![
+                "4:33: duplicate: the lock `a` stands here twice",
+                "4:61: conflict: a lock is `shared` by all, or by a `count` of holders, not both",
+                "4:73: missing-field: `locks` needs `name` (the name of the lock, such as `name: \"vm/{{ vm }}\"`)",
+                "4:82: bad-value: `count` is 0 and must be from 1 to 10000",
+                "4:87: bad-name: the name of the lock `a b` has a space or a control character (one word, such as `vm/web1`)",
+                "4:94: bad-name: the name of the lock `` is empty (one word, such as `vm/web1`)",
+            ],
+        ),
+        (
+            "{ id: b, run: x, locks: { name: \"{{ nope }}/{{ host.name }}\", cuont: 2 } }",
+            vec![
+                "4:41: unknown-param: there is no parameter or variable `nope`",
+                "4:67: unknown-field: `locks` has no field `cuont` (did you mean `count`?)",
+            ],
+        ),
         (
             "{ id: b, run: x, for_each: [1, 1] }",
             vec!["4:32: bad-value: `for_each`: item 2 has the name of an earlier one: `1`"],
@@ -411,6 +460,98 @@ fn faults_of_one_step() {
         told.push((text, step(text), expected));
     }
     same(told);
+}
+
+#[test]
+fn moving_files_and_starting_hosts_anew_is_read() {
+    let runbook = good(
+        r##"
+runbook: r
+params: { fro: { type: host }, to: { type: host }, name: { type: name } }
+steps:
+  - id: copy
+    transfer: { from: "{{ fro }}:/data/{{ name }}", to: "{{ to }}:{{ steps.look.outputs.at }}", sparse: false, checksum: false, rate: 50M, mode: "0600", owner: qemu }
+    needs: look
+  - { id: look, run: x, needs: [] }
+  - { id: all, hosts: [a, b], transfer: { from: 'hv1:/x:y', to: /x } }
+  - { id: again, hosts: a, reboot: { message: "for {{ name }}", timeout: 15m, command: "systemctl kexec\n" } }
+  - { id: plain, hosts: a, reboot: true, verify: test -e /run/x }
+"##,
+    );
+    let Action::Transfer(copy) = &runbook.steps[0].action else { panic!() };
+    assert_eq!((copy.from_host.source(), copy.from.source()), ("{{ fro }}", "/data/{{ name }}"));
+    assert_eq!(copy.to_host.as_ref().map(Template::source), Some("{{ to }}"));
+    assert_eq!(copy.to.source(), "{{ steps.look.outputs.at }}");
+    assert_eq!(copy.manner, Manner { sparse: false, checksum: false, rate: Some(50 * 1024 * 1024) });
+    assert_eq!((copy.mode, copy.owner.as_deref()), (Some(0o600), Some("qemu")));
+    let Action::Transfer(all) = &runbook.steps[2].action else { panic!() };
+    assert_eq!((all.from.source(), &all.to_host, &all.manner), ("/x:y", &None, &Manner::default()));
+    let Action::Reboot(again) = &runbook.steps[3].action else { panic!() };
+    assert_eq!(again.command.as_deref(), Some("systemctl kexec\n"));
+    assert_eq!(runbook.steps[3].timeout, Some(std::time::Duration::from_secs(900)));
+    assert_eq!(runbook.steps[4].timeout, Some(std::time::Duration::from_secs(600)), "a reboot never waits for ever");
+
+    same(vec![
+        (
+            "transfer",
+            step("{ id: b, transfer: { from: 'a:x', to: /y } }"),
+            vec![
+                "r:4:32: bad-value: `from` is `a:x`, not a host and an absolute path (write a host and a path: `hv1:/data/disk.img`)".into(),
+            ],
+        ),
+        (
+            "hosts of a transfer",
+            step("{ id: b, hosts: x, transfer: { from: /x, to: 'a:/y', rate: 0, sparce: true } }"),
+            vec![
+                "r:4:34: bad-value: `from` is `/x`, and names no host (write a host and a path: `hv1:/data/disk.img`; what comes from the engine's machine is a `put`)".into(),
+                "r:4:64: bad-value: `rate` is 0, and nothing would ever arrive (bytes per second, such as `50M`)".into(),
+                "r:4:67: unknown-field: `transfer` has no field `sparce` (did you mean `sparse`?)".into(),
+            ],
+        ),
+        (
+            "two words for one host",
+            step("{ id: b, hosts: x, transfer: { from: 'c:/x', to: 'a:/y' } }"),
+            vec![
+                "r:4:14: conflict: `to` names the host already: this step runs there (take `hosts` out, or leave the host out of `to` to send the file to each of them)".into(),
+            ],
+        ),
+        (
+            "no word for any host",
+            step("{ id: b, transfer: { from: 'c:/x', to: /y } }"),
+            vec![
+                "r:4:14: bad-value: `to` is `/y`, and names no host (write a host and a path: `hv1:/data/disk.img`, or give the step `hosts`)".into(),
+            ],
+        ),
+        (
+            "a host that is known too late",
+            step("{ id: b, transfer: { from: '{{ steps.a.outputs.h }}:/x', to: '{{ fro }}:/{{ nome }}' } }"),
+            vec![
+                "r:4:36: unknown-param: `steps` is not known here: which hosts a step runs on is decided before anything runs (use a parameter)".into(),
+                "r:4:81: unknown-param: there is no parameter or variable `nome`".into(),
+            ],
+        ),
+        (
+            "reboot",
+            step("{ id: b, reboot: { timeout: 0s, command: 'x {{ vm }}' }, timeout: 5m }"),
+            vec![
+                "r:4:33: bad-value: `timeout` must be more than zero".into(),
+                "r:4:49: template-in-script: `command` is a constant text: no `{{ }}` in it, because a shell would read the value as its own language (write \"$vm\": every parameter is an environment variable)".into(),
+            ],
+        ),
+        (
+            "reboot of nothing",
+            step("{ id: b, reboot: false }"),
+            vec!["r:4:22: bad-value: `reboot: false` does nothing (take the step out, or give it a `when`)".into()],
+        ),
+        (
+            "reboot of whom",
+            step("{ id: b, reboot: { timeout: 5m }, timeout: 6m }"),
+            vec![
+                "r:4:14: missing-field: `reboot` does not say which hosts (name them; `hosts: local` is the machine that Piton runs on)".into(),
+                "r:4:39: conflict: `reboot` has a `timeout` of its own (write it into `reboot`)".into(),
+            ],
+        ),
+    ]);
 }
 
 #[test]

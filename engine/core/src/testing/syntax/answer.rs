@@ -11,7 +11,7 @@ use crate::yaml::Node;
 use crate::yaml::read::Fields;
 
 /// The parts of a step, as runbooks have the words, and all of them.
-const PARTS: [(&str, &[Part]); 5] = [
+pub(super) const PARTS: [(&str, &[Part]); 5] = [
     ("run", &[Part::Main]),
     ("unless", &[Part::Unless]),
     ("verify", &[Part::Verify]),

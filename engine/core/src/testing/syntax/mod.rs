@@ -3,6 +3,7 @@
 mod answer;
 mod expect;
 mod hosts;
+pub(crate) mod words;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,8 +23,8 @@ const MAX_TESTS: usize = 1_000;
 
 /// Reads and checks a test file: either the tests, or everything that is wrong with it, in the order of the document.
 ///
-/// On top: `test` (the runbook), `about`, `hosts`, `groups`, `params`, `answers`, `model`, `always`, `undone`, `tests`.
-/// A test has a `name` and may add to `params`, `hosts` and `answers`; further `says`, `faults` and `expect`.
+/// On top: `test` (the runbook), `about`, `hosts`, `groups`, `params`, `secrets`, `answers`, `model`, `always`, `undone`, `tests`.
+/// A test has a `name` and may add to `params`, `secrets`, `hosts` and `answers`; further `says`, `faults` and `expect`.
 pub fn parse(source: &Source) -> (Option<TestFile>, Vec<Fault>) {
     let (root, faults) = yaml::parse(source);
     let mut reader = Reader::new(source);
@@ -43,7 +44,9 @@ const IN_ANSWERS: [&str; 11] =
 /// What conditions can name.
 const IN_CONDITIONS: [&str; 3] = ["hosts", "before", "params"];
 
-const SAID: [(&str, Said); 5] = [
+const SAID: [(&str, Said); 7] = [
+    ("approve", Said::Approve),
+    ("reject", Said::Reject),
     ("retry", Said::Retry),
     ("skip", Said::Skip),
     ("resolve", Said::Resolve),
@@ -66,6 +69,7 @@ impl Drafter<'_, '_> {
         let _about = fields.take("about").and_then(|node| self.reader.text(node, "about"));
         let scenery = self.read_scenery(fields.take("hosts"), fields.take("groups"), &Scenery::default());
         let params = fields.take("params").map(|node| self.read_params(node)).unwrap_or_default();
+        let secrets = fields.take("secrets").map(|node| self.read_params(node)).unwrap_or_default();
         let answers = fields.take("answers").map(|node| self.read_answers(node)).unwrap_or_default();
         let model = fields.take("model").and_then(|node| self.read_model(node)).map(Arc::new);
         let always = fields.take("always").map(|node| self.read_conditions(node, "always")).unwrap_or_default();
@@ -77,6 +81,7 @@ impl Drafter<'_, '_> {
             span: start,
             source: self.reader.source.clone(),
             params,
+            secrets,
             inventory: scenery.inventory,
             states: scenery.states,
             answers,
@@ -127,6 +132,7 @@ impl Drafter<'_, '_> {
         let name = name.and_then(|entry| self.reader.text(&entry.value, "name")).unwrap_or_default();
         let mut test = Test { name: name.trim().to_owned(), span, ..common.clone() };
         test.params.extend(fields.take("params").map(|node| self.read_params(node)).unwrap_or_default());
+        test.secrets.extend(fields.take("secrets").map(|node| self.read_params(node)).unwrap_or_default());
         let known = Scenery { inventory: test.inventory, states: test.states };
         let scenery = self.read_scenery(fields.take("hosts"), None, &known);
         (test.inventory, test.states) = (scenery.inventory, scenery.states);
@@ -228,7 +234,7 @@ impl Drafter<'_, '_> {
             }
         };
         let outputs = fields.take("outputs").and_then(|node| self.read_plain_map(node, "outputs")).unwrap_or_default();
-        let needs_task = matches!(what, Some(Said::Retry | Said::Skip | Said::Resolve));
+        let needs_task = matches!(what, Some(Said::Retry | Said::Skip | Said::Resolve | Said::Approve | Said::Reject));
         if needs_task && at.is_none() {
             self.reader.missing(fields.span(), "says", "at", "the task that it is about: `at: copy[hv1]`");
         }

@@ -1,0 +1,3 @@
+# drop PART: removes what cannot be gone on with.
+rm -f "$1"
+say dropped
