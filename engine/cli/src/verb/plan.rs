@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use piton_core::forecast::Forecast;
-use piton_core::ids::{AttemptId, HostName, JobId, Part, RunId, TaskId};
-use piton_core::plan::{Plan, PlannedStep, TaskIndex};
-use piton_core::run::{JobText, Run, TransferText};
+use piton_core::ids::{AttemptId, JobId, Part, RunId};
+use piton_core::plan::{Plan, PlannedStep};
+use piton_core::run::{Run, TransferText};
 use piton_core::runbook::{Action, OnFailure, Repeat, Retry, RetryOn};
 use piton_core::time::show_duration;
 use piton_core::value::to_text;
@@ -16,17 +16,19 @@ use crate::cli::Globals;
 use crate::exit::{Code, Failure, count};
 use crate::history;
 use crate::planning::{self, Wanted};
-use crate::screen::{BOLD, CYAN, DIM, Out, Screen};
+use crate::screen::{BOLD, Out, Screen};
 use crate::tell::names as names_of;
-use crate::visible::{visible, visible_lines};
+use crate::visible::visible_lines;
 use crate::{asking, queue};
 
 pub(super) use many::shares;
 use moves::{reboots, transfers};
+use scripts::{job_text, scripts};
 use secrets::secrets_of;
 
 mod many;
 mod moves;
+mod scripts;
 mod secrets;
 
 /// Show what a run would do, on each host, and the way back
@@ -206,85 +208,6 @@ fn step(out: &mut Out, plan: &Plan, run: &Run, index: usize, planned: &PlannedSt
         scripts(out, run, index, Part::Undo, "undo")?;
     }
     Ok(())
-}
-
-/// The script of one part, once for all hosts and items that get the same.
-fn scripts(out: &mut Out, run: &Run, index: usize, part: Part, label: &str) -> Result<(), Failure> {
-    let mut same: Vec<(Result<JobText, String>, Vec<String>)> = Vec::new();
-    for task in run.graph().tasks_of(index) {
-        // The environment may differ from host to host; it is shown as it is written.
-        let text = job_text(run, task, part).map(|text| JobText { env: Vec::new(), sealed: Vec::new(), ..text });
-        let place = place_of(run.graph().id(task));
-        match same.iter_mut().find(|(known, _)| *known == text) {
-            Some((_, with)) => with.push(place),
-            None => same.push((text, vec![place])),
-        }
-    }
-    if same.is_empty() {
-        same.push((Err("its items are not known yet".to_owned()), Vec::new()));
-    }
-    let several = same.len() > 1;
-    for (text, on) in same {
-        let on = if several { format!(" on {}", names(&on)) } else { String::new() };
-        let text = match text {
-            Ok(text) => text,
-            // Only what depends on outputs has no value yet: the script itself is constant.
-            Err(why) => match written(run, index, part) {
-                Some(text) => text,
-                None => {
-                    out.line(format_args!("   {label}{on}: known when it runs ({why})"))?;
-                    continue;
-                }
-            },
-        };
-        let shell = if text.shell == "sh" { String::new() } else { format!(" [{}]", text.shell) };
-        out.line(format_args!("   {}{shell}{on}", out.paint(CYAN, label)))?;
-        for line in visible_lines(text.script.trim_end().as_bytes()).lines() {
-            out.line(format_args!("     {} {line}", out.paint(DIM, "|")))?;
-        }
-    }
-    Ok(())
-}
-
-fn job_text(run: &Run, task: TaskIndex, part: Part) -> Result<JobText, String> {
-    let attempt = AttemptId { task: run.graph().id(task).clone(), number: 1 };
-    run.job_text(&JobId { attempt, part, round: 1 })
-}
-
-/// Where a task is done and for what: `hv1`, `hv1/web1`.
-fn place_of(id: &TaskId) -> String {
-    let host = id.host.as_ref().map_or(HostName::LOCAL, HostName::as_str);
-    match &id.item {
-        Some(item) => visible(format!("{host}/{item}").as_bytes()).into_owned(),
-        None => host.to_owned(),
-    }
-}
-
-/// The script as it stands in the runbook, where it does.
-fn written(run: &Run, index: usize, part: Part) -> Option<JobText> {
-    let step = &run.plan().steps[index].step;
-    let script = match (part, &step.action) {
-        (Part::Unless, _) => step.unless.as_ref(),
-        (Part::Undo, _) => step.undo.as_ref(),
-        (Part::Verify, _) => step.probe().map(|p| &p.script),
-        (Part::Main, Action::Run(script)) => Some(script),
-        (
-            Part::Main,
-            Action::Exec(_)
-            | Action::Put(_)
-            | Action::Get(_)
-            | Action::Transfer(_)
-            | Action::Reboot(_)
-            | Action::Assert(_)
-            | Action::WaitFor(_)
-            | Action::WaitUntil(_)
-            | Action::Approve(_)
-            | Action::Block
-            | Action::Call(_),
-        ) => None,
-    }?;
-    let (shell, script) = (script.shell.clone(), script.text.clone());
-    Some(JobText { shell, script, env: Vec::new(), sealed: Vec::new(), become_user: step.become_user.clone() })
 }
 
 fn modifiers(planned: &PlannedStep) -> Vec<String> {

@@ -20,6 +20,8 @@ const TAG: &str = r"^[^\s,]+$";
 
 /// A host, which may be a template, and a path behind a colon.
 const FROM_PLACE: &str = r"^\s*\S[\s\S]*:(/|\{\{)";
+const SOME: &str = r"^\s*([1-9][0-9]?|100)\s*%$";
+const SOME_OR_NONE: &str = r"^\s*([0-9]|[1-9][0-9]|100)\s*%$";
 const MODE: &str = "^[0-7]{3,4}$";
 
 const MODE_HELP: &str = "Permission bits as three or four octal digits in quotes: \"0644\".";
@@ -66,11 +68,14 @@ steps:
   - { id: c2, transfer: { from: 'hv1:/a', to: 'hv2:/b', mode: '0644', owner: root, sparse: true, checksum: true, rate: 50M } }
   - { id: c3, hosts: hv1, reboot: { message: anew, timeout: 10m, command: reboot }, locks: { name: kernel, count: 3 } }
   - { id: c4, approve: { prompt: Sure?, who: [ann, '%ops'], count: 2, not_requester: true, timeout: 1h, on_timeout: fail } }
+  - { id: c5, for_each: [{ name: x }, { name: y }], call: { runbook: other, with: { vm: '{{ item.name }}' } } }
+  - { id: c6, hosts: hypervisors, batch: [1, '20%'], max_failures: 1, max_parallel: 4, steps: [{ id: c7, run: echo }] }
   - { id: d, assert: [{ that: vm == 'x', else: not x }] }
   - { id: e, wait: { for: 1s } }
   - { id: f, wait: { until: 'true', within: 1m, every: 1s } }
 finally:
   - { id: g, exec: [ls, -l] }
+outputs: { version: '{{ steps.a.outputs.version }}' }
 ";
 
 /// Every map of a runbook; the first is the document.
@@ -100,6 +105,11 @@ pub(super) const SHAPES: &[Shape] = &[
                 "What to do, in order: a step waits for the one above it unless it says otherwise.",
             ),
             may("finally", List(&A("step")), "Steps that run when the others have come to an end, however that was."),
+            may(
+                "outputs",
+                Map(PARAM, &Template),
+                "What whoever calls this runbook gets from it, when all of it succeeded.",
+            ),
         ],
         one_of: &[],
         example: EXAMPLE,
@@ -136,6 +146,16 @@ pub(super) const SHAPES: &[Shape] = &[
                 "Waits until people agree: what they are asked, or a map.",
             ),
             may(
+                "call",
+                Either(&[Matching(NAME), A("call")]),
+                "Carries out another runbook of the project: its name, or a map.",
+            ),
+            may(
+                "steps",
+                List(&A("step")),
+                "A block: several steps as one, for `for_each`, `when`, `hosts` and `batch`. Its steps run on its hosts.",
+            ),
+            may(
                 "hosts",
                 OneOrMore(&Template),
                 "Where: names, groups, patterns, or a template that gives a list. Left out: the machine that runs Piton.",
@@ -143,6 +163,22 @@ pub(super) const SHAPES: &[Shape] = &[
             may("needs", OneOrMore(&Text), "The steps it waits for; `[]` for none. Left out: the step above."),
             may("barrier", Boolean, "Wait for all tasks of the needed steps, also where both run on the same hosts."),
             may("when", Expression, "An expression; where it is false the step is left out and the rest goes on."),
+            may(
+                "for_each",
+                Either(&[List(&Any), Expression]),
+                "Once for each of these: a list, or an expression that gives one. Expressions see it as `item`.",
+            ),
+            may(
+                "batch",
+                OneOrMore(&Either(&[Integer(1, 1_000_000), Matching(SOME)])),
+                "How many of its hosts or items at a time, batch by batch; the last size repeats.",
+            ),
+            may(
+                "max_failures",
+                Either(&[Integer(0, 1_000_000), Matching(SOME_OR_NONE)]),
+                "How many of its hosts or items may fail before no further one begins.",
+            ),
+            may("max_parallel", Integer(1, 100_000), "How many of its hosts or items may be under way at once."),
             may("unless", Script, "A script that exits 0 where the work is done already."),
             may("verify", Either(&[Script, A("verify")]), "A script that must exit 0 afterwards."),
             may("undo", Script, "A script that takes the step back; also run where the step only may have happened."),
@@ -179,7 +215,7 @@ pub(super) const SHAPES: &[Shape] = &[
             may("no_log", Boolean, "Keep no output of it."),
             may("tags", OneOrMore(&Matching(TAG)), "Words to find it by."),
         ],
-        one_of: &["run", "exec", "put", "get", "transfer", "reboot", "assert", "wait", "approve"],
+        one_of: &["run", "exec", "put", "get", "transfer", "reboot", "assert", "wait", "approve", "call", "steps"],
         example: EXAMPLE,
     },
     Shape {
@@ -281,6 +317,16 @@ pub(super) const SHAPES: &[Shape] = &[
                 Word(|| vec!["fail", "approve"]),
                 "What happens when that time is over (fail); only with `timeout`.",
             ),
+        ],
+        one_of: &[],
+        example: EXAMPLE,
+    },
+    Shape {
+        name: "call",
+        help: "Another runbook of the project, with values for its parameters.",
+        fields: &[
+            must("runbook", Matching(NAME), "Its name."),
+            may("with", Map(PARAM, &Any), "Values for its parameters; in texts `{{ }}` holds expressions."),
         ],
         one_of: &[],
         example: EXAMPLE,
