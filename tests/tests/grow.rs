@@ -183,7 +183,7 @@ fn calls_are_checked_across_files() {
     assert_eq!(ran.code, 3, "{}", ran.err);
     for said in [
         "runbooks cannot call each other in a circle: a → b → c → a",
-        "runbooks/c.yaml:4:17",
+        "runbooks/c.yaml:4:20",
         "`c` refuses its parameter `n`: `many` is not a whole number",
         "`c` needs a value for `m`",
         "runbooks/b.yaml:3:",

@@ -193,7 +193,10 @@ fn link(run: &Run, queue: &Queue, task: TaskIndex) -> (Link, Option<TaskIndex>) 
             format!("It could start because of {}{more}.", needed.join(", "))
         });
     }
-    (Link { task, because, notes }, cause)
+    // A task for an item is there because of the task that found its items.
+    let family = run.plan().family(run.graph().step(task));
+    let source = family.and_then(|family| run.graph().source(family)).filter(|&source| source != task);
+    (Link { task, because, notes }, cause.or(source))
 }
 
 /// Where taking a task back stands, if the run is or was undone, and on account of which other task it waits.

@@ -30,53 +30,8 @@ const SPARSE: &str = "Whether holes stay holes (true).";
 const CHECKSUM: &str = "Whether what arrived is compared with what was sent (true).";
 const RATE: &str = "At most so many bytes a second, such as `50M`.";
 
-const EXAMPLE: &str = "
-runbook: example
-title: Everything once
-about: All of it
-params:
-  vm: { type: name, help: the domain, required: true, min: 1, max: 9, pattern: '[a-z]+' }
-  kind: { type: enum, choices: [a, b], default: a }
-  token: { type: secret, from: 'env:TOKEN' }
-locks: [images, { name: 'vm/{{ vm }}', shared: true }]
-on_failure: undo
-max_parallel: 5
-steps:
-  - id: a
-    title: First
-    hosts: hv1
-    needs: []
-    when: vm != 'x'
-    unless: 'false'
-    run: echo
-    shell: bash
-    verify: { run: 'true', within: 5m, every: 2s }
-    undo: 'true'
-    repeat: safe
-    retry: { times: 3, delay: 1s, backoff: 2, max_delay: 5m, on: [1, timeout] }
-    timeout: 1h
-    become: root
-    env: { A: '{{ vm }}' }
-    outputs: { version: { from: stdout, match: 'v(.*)' }, leader: { from: stdout, json: /a } }
-    on_failure: continue
-    point_of_no_return: true
-    no_log: true
-    tags: [x]
-  - { id: b, hosts: hv1, put: { from: a, to: /b, mode: '0644', owner: root }, barrier: true }
-  - { id: b2, put: { content: '{{ token }}', to: /b, mode: '0600', secret: true } }
-  - { id: c, get: { from: /b, to: c, sparse: true, checksum: true, rate: 50M } }
-  - { id: c2, transfer: { from: 'hv1:/a', to: 'hv2:/b', mode: '0644', owner: root, sparse: true, checksum: true, rate: 50M } }
-  - { id: c3, hosts: hv1, reboot: { message: anew, timeout: 10m, command: reboot }, locks: { name: kernel, count: 3 } }
-  - { id: c4, approve: { prompt: Sure?, who: [ann, '%ops'], count: 2, not_requester: true, timeout: 1h, on_timeout: fail } }
-  - { id: c5, for_each: [{ name: x }, { name: y }], call: { runbook: other, with: { vm: '{{ item.name }}' } } }
-  - { id: c6, hosts: hypervisors, batch: [1, '20%'], max_failures: 1, max_parallel: 4, steps: [{ id: c7, run: echo }] }
-  - { id: d, assert: [{ that: vm == 'x', else: not x }] }
-  - { id: e, wait: { for: 1s } }
-  - { id: f, wait: { until: 'true', within: 1m, every: 1s } }
-finally:
-  - { id: g, exec: [ls, -l] }
-outputs: { version: '{{ steps.a.outputs.version }}' }
-";
+/// Every word of the language once.
+const EXAMPLE: &str = include_str!("example.yaml");
 
 /// Every map of a runbook; the first is the document.
 pub(super) const SHAPES: &[Shape] = &[

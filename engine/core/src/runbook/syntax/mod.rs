@@ -6,6 +6,7 @@
 
 mod action;
 mod approve;
+mod fit;
 mod locks;
 mod many;
 mod moving;
