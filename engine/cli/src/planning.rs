@@ -9,12 +9,14 @@ use piton_core::fault::Source;
 use piton_core::ids::ParamName;
 use piton_core::plan::{Plan, Surroundings};
 use piton_core::runbook::{self, Library, ParamKind, Runbook};
+use piton_core::value::Value;
 
 use crate::cli::Globals;
 use crate::exit::Failure;
 use crate::inventory::{self, Hosts};
 use crate::library;
 use crate::project::{self, Found, Project};
+use crate::scripts;
 use crate::secrets;
 use crate::verb::completing;
 
@@ -98,7 +100,36 @@ pub(crate) fn build(
         source: &found.source,
         library,
     };
-    Plan::build(runbook, params, &around).map_err(Failure::Faults)
+    with_scripts(runbook, params, &around)
+}
+
+/// Makes a plan, with the project's scripts that its hooks use, and those of the runbooks that it calls.
+pub(crate) fn with_scripts(
+    runbook: Runbook,
+    params: BTreeMap<ParamName, Value>,
+    around: &Surroundings<'_>,
+) -> Result<Plan, Failure> {
+    let called = around.library.values().map(|(runbook, source)| (runbook, source));
+    let all = std::iter::once((&runbook, around.source)).chain(called);
+    let hooked: Vec<(&Runbook, &Source)> = all.filter(|(runbook, _)| runbook.has_hook()).collect();
+    let mut scripts = BTreeMap::new();
+    if !hooked.is_empty() {
+        let there = scripts::load(Path::new(around.project))?;
+        let mut faults = Vec::new();
+        for (runbook, source) in hooked {
+            match there.used(runbook, source) {
+                Ok(mut used) => scripts.append(&mut used),
+                Err(mut more) => faults.append(&mut more),
+            }
+        }
+        if !faults.is_empty() {
+            faults.dedup();
+            return Err(Failure::Faults(faults));
+        }
+    }
+    let mut plan = Plan::build(runbook, params, around).map_err(Failure::Faults)?;
+    plan.scripts = scripts;
+    Ok(plan)
 }
 
 /// Makes a plan of the same runbook, as it is now, with the parameters of an older plan: of the file at `path`, or of the
@@ -152,7 +183,7 @@ pub(crate) async fn again(globals: &Globals, old: &Plan, path: Option<&Path>) ->
     let (inventory, allow_unknown_hosts) = (&hosts.inventory, hosts.allow_unknown);
     let (project, source) = (&old.project, &found.source);
     let around = Surroundings { inventory, allow_unknown_hosts, project, source, library: &library };
-    let mut plan = Plan::build(runbook, values, &around).map_err(Failure::Faults)?;
+    let mut plan = with_scripts(runbook, values, &around)?;
     for (name, source) in &mut plan.secrets {
         // Where a secret comes from may have been said on the command line.
         if let Some(said) = old.secrets.get(name) {

@@ -213,7 +213,8 @@ impl PlanBack {
             | Action::Put(_)
             | Action::Get(_)
             | Action::Transfer(_)
-            | Action::Reboot(_) => true,
+            | Action::Reboot(_)
+            | Action::Hook(_) => true,
             Action::Assert(_)
             | Action::WaitFor(_)
             | Action::WaitUntil(_)

@@ -86,6 +86,7 @@ impl History {
             | Action::Assert(_)
             | Action::WaitUntil(_)
             | Action::Approve(_)
+            | Action::Hook(_)
             | Action::Block => {}
         }
         let hosts = self.spans.get(&step.id)?;

@@ -197,6 +197,11 @@ impl StepId {
     pub fn is_plain(&self) -> bool {
         !self.0.contains('/')
     }
+
+    /// As its document says it: without the ids of the calls before it.
+    pub fn last(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or_default()
+    }
 }
 
 /// One step on one host, for one item: what a person points at. Shown as `copy[hv1]`, `copy[hv1/web1]` for an item,
@@ -299,6 +304,12 @@ pub enum Part {
     Verify,
     /// `undo`.
     Undo,
+    /// The hook before the action: no job, but it prints.
+    Before,
+    /// The hook after the action: no job, but it prints.
+    After,
+    /// What a hook has a host do; numbered through the attempt.
+    Call,
 }
 
 impl Part {
@@ -306,7 +317,7 @@ impl Part {
     pub fn only_looks(self) -> bool {
         match self {
             Self::Unless | Self::Verify => true,
-            Self::Main | Self::Undo => false,
+            Self::Main | Self::Undo | Self::Before | Self::After | Self::Call => false,
         }
     }
 
@@ -316,6 +327,9 @@ impl Part {
             Self::Main => "main",
             Self::Verify => "verify",
             Self::Undo => "undo",
+            Self::Before => "before",
+            Self::After => "after",
+            Self::Call => "call",
         }
     }
 }

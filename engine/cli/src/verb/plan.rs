@@ -23,13 +23,13 @@ use crate::{asking, queue};
 
 pub(super) use many::shares;
 use moves::{reboots, transfers};
-use scripts::{job_text, scripts};
 use secrets::secrets_of;
+use texts::{hook, job_text, scripts};
 
 mod many;
 mod moves;
-mod scripts;
 mod secrets;
+mod texts;
 
 /// Show what a run would do, on each host, and the way back
 ///
@@ -107,6 +107,9 @@ pub(crate) fn text(run: &Run, out: &mut Out) -> Result<(), Failure> {
             out.line(format_args!("  {name} = {}", value.replace('\n', "\n    ")))?;
         }
     }
+    for (name, text) in &plan.scripts {
+        out.line(format_args!("script  scripts/{name}.rhai, {} lines, stored with the run", text.lines().count()))?;
+    }
     if !plan.secrets.is_empty() {
         out.line("secrets")?;
         for (name, source) in &plan.secrets {
@@ -166,6 +169,9 @@ fn step(out: &mut Out, plan: &Plan, run: &Run, index: usize, planned: &PlannedSt
     for (name, value) in &step.env {
         out.line(format_args!("   env      {name}={}", value.source()))?;
     }
+    if let Some(before) = &step.before {
+        hook(out, "before", before)?;
+    }
     let secrets = secrets_of(plan, step);
     if !secrets.is_empty() {
         out.line(format_args!("   secrets  {}", secrets.join(", ")))?;
@@ -185,6 +191,7 @@ fn step(out: &mut Out, plan: &Plan, run: &Run, index: usize, planned: &PlannedSt
         }
         Action::Put(_) | Action::Get(_) | Action::Transfer(_) => transfers(out, run, index)?,
         Action::Reboot(reboot) => reboots(out, step, reboot)?,
+        Action::Hook(own) => hook(out, "hook", own)?,
         Action::Assert(all) => {
             for assertion in all {
                 out.line(format_args!("   assert   {}", assertion.that.source()))?;
@@ -203,6 +210,9 @@ fn step(out: &mut Out, plan: &Plan, run: &Run, index: usize, planned: &PlannedSt
             format!("{label} (every {}, within {})", show_duration(probe.every), show_duration(probe.within))
         };
         scripts(out, run, index, Part::Verify, &often)?;
+    }
+    if let Some(after) = &step.after {
+        hook(out, "after", after)?;
     }
     if step.undo.is_some() {
         scripts(out, run, index, Part::Undo, "undo")?;
@@ -263,7 +273,8 @@ fn summary(out: &mut Out, plan: &Plan) -> Result<(), Failure> {
         | Action::Put(_)
         | Action::Get(_)
         | Action::Transfer(_)
-        | Action::Reboot(_) => true,
+        | Action::Reboot(_)
+        | Action::Hook(_) => true,
         Action::Assert(_)
         | Action::WaitFor(_)
         | Action::WaitUntil(_)
@@ -306,6 +317,9 @@ fn as_json(plan: &Plan, run: &Run) -> Value {
             let mut value = json!({ "task": run.graph().id(task), "needs": needs });
             if let Some(item) = run.graph().item(plan, task) {
                 value["item"] = item.value.clone();
+            }
+            if let Action::Hook(hook) = &run.step_of(task).action {
+                value["hook"] = json!(hook.code);
             }
             if let Ok(TransferText::Transfer { from_host, from, to, manner, .. }) = run.transfer_text(task) {
                 value["transfer"] = json!({ "from_host": from_host, "from": from, "to": to, "manner": manner });

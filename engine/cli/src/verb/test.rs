@@ -20,6 +20,7 @@ use crate::cli::Globals;
 use crate::exit::{Code, Failure, count};
 use crate::faults;
 use crate::library;
+use crate::planning;
 use crate::project::{self, Found, Project};
 use crate::screen::{GREEN, Out, RED, Screen};
 
@@ -246,7 +247,14 @@ fn plan(test: &Test, runbook: &Runbook, found: &Found, library: &Library) -> Res
     };
     let given: BTreeMap<String, String> = test.params.clone();
     let params = runbook::read_params(&runbook.params, &given).map_err(placed)?;
-    Plan::build(runbook.clone(), params, &around).map_err(placed)
+    planning::with_scripts(runbook.clone(), params, &around).map_err(|failure| match failure {
+        Failure::Faults(faults) => placed(faults),
+        other @ (Failure::Usage { .. }
+        | Failure::Journal(_)
+        | Failure::Drive(_)
+        | Failure::ReaderGone
+        | Failure::Other { .. }) => vec![test.complaint(other.to_string())],
+    })
 }
 
 fn tell(out: &mut Out, one: &Done, screen: &Screen) -> Result<(), Failure> {

@@ -8,15 +8,14 @@ use crate::ids::{HostName, ParamName, StepId};
 use crate::inventory::{Host, Inventory};
 use crate::lock::{Lock, bad_name};
 use crate::runbook::{
-    Action, Call, ForEach, Given, Library, LockWanted, MAX_STEPS, OnFailure, Param, ParamKind, Runbook, SecretSource,
-    Step, Transfer, read_argument,
+    Action, ForEach, Library, LockWanted, MAX_STEPS, OnFailure, Param, ParamKind, Runbook, SecretSource, Step, Transfer,
 };
 use crate::value::{Map, Value};
 
 use super::edges::connect;
-use super::hosts::{host_param, hosts_of, one_host};
+use super::hosts::{host_param, hosts_of, hosts_of_params, one_host};
 use super::items::{Item, read_items};
-use super::{Called, Plan, PlannedStep, TaskGraph};
+use super::{Plan, PlannedStep, TaskGraph};
 
 /// What a plan is made of besides the runbook.
 #[derive(Debug, Clone)]
@@ -80,10 +79,15 @@ impl Plan {
         }
         connect(&mut steps);
         let locks = locks.into_iter().map(|(name, most)| Lock { name, most }).collect();
-        let used: BTreeSet<&HostName> = steps.iter().flat_map(|s| &s.hosts).chain(&sources).collect();
+        let mut used: BTreeSet<HostName> = steps.iter().flat_map(|s| &s.hosts).chain(&sources).cloned().collect();
+        if steps.iter().any(|s| s.step.has_hook()) {
+            used.extend(hosts_of_params(&runbook.params, &params));
+            let called = steps.iter().filter_map(|s| s.called.as_ref());
+            used.extend(called.flat_map(|called| hosts_of_params(&called.declared, &called.params)));
+        }
         let hosts = used
             .into_iter()
-            .map(|name| (name.clone(), around.inventory.hosts.get(name).cloned().unwrap_or_default()))
+            .map(|name| (name.clone(), around.inventory.hosts.get(&name).cloned().unwrap_or_default()))
             .collect::<BTreeMap<HostName, Host>>();
         let plan = Self {
             version: Self::VERSION,
@@ -96,6 +100,7 @@ impl Plan {
             secrets,
             hosts,
             project: around.project.to_owned(),
+            scripts: BTreeMap::new(),
             steps,
         };
         plan.check_growth(around.source).map(|()| plan)
@@ -119,36 +124,33 @@ impl Plan {
     }
 }
 
-/// How deep runbooks may call each other.
-const MAX_CALLS: usize = 8;
-
 /// Collects the steps of a runbook, and of those that it calls.
-struct Builder<'a> {
-    around: &'a Surroundings<'a>,
-    steps: Vec<PlannedStep>,
+pub(super) struct Builder<'a> {
+    pub(super) around: &'a Surroundings<'a>,
+    pub(super) steps: Vec<PlannedStep>,
     /// The `finally` steps of called runbooks, with what they see and where they stand.
-    later: Vec<(Vec<Step>, Scope, Document<'a>)>,
+    pub(super) later: Vec<(Vec<Step>, Scope, Document<'a>)>,
     /// Hosts that files come from.
-    sources: BTreeSet<HostName>,
+    pub(super) sources: BTreeSet<HostName>,
     /// The locks of the run by their names, each with how many may hold it.
-    locks: BTreeMap<String, u32>,
-    faults: Vec<Fault>,
+    pub(super) locks: BTreeMap<String, u32>,
+    pub(super) faults: Vec<Fault>,
 }
 
 /// The document that steps stand in.
 pub(super) struct Document<'d> {
     pub(super) source: &'d Source,
     /// The id of the call before those of its steps.
-    prefix: Option<StepId>,
+    pub(super) prefix: Option<StepId>,
     /// The number of the call.
-    call: Option<usize>,
+    pub(super) call: Option<usize>,
     /// What it says, or the call, about failures; `None` where that is the outermost runbook's to say.
-    on_failure: Option<OnFailure>,
-    depth: usize,
+    pub(super) on_failure: Option<OnFailure>,
+    pub(super) depth: usize,
 }
 
 impl Document<'_> {
-    fn id(&self, id: &StepId) -> StepId {
+    pub(super) fn id(&self, id: &StepId) -> StepId {
         let full = self.prefix.as_ref().and_then(|prefix| StepId::new(&format!("{prefix}/{id}")).ok());
         full.unwrap_or_else(|| id.clone())
     }
@@ -159,7 +161,7 @@ impl Document<'_> {
 }
 
 impl<'a> Builder<'a> {
-    fn host_params(
+    pub(super) fn host_params(
         &mut self,
         declared: &[Param],
         params: &mut BTreeMap<ParamName, Value>,
@@ -174,7 +176,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn add(&mut self, steps: Vec<Step>, finally: bool, scope: &Scope, document: &Document<'_>) {
+    pub(super) fn add(&mut self, steps: Vec<Step>, finally: bool, scope: &Scope, document: &Document<'_>) {
         let mut place: BTreeMap<StepId, usize> = BTreeMap::new();
         for mut step in steps {
             let index = self.steps.len();
@@ -216,7 +218,7 @@ impl<'a> Builder<'a> {
     }
 
     /// The locks that a runbook wants for the whole run, each once.
-    fn locks(&mut self, wanted: &[LockWanted], scope: &Scope, document: &Document<'_>) {
+    pub(super) fn locks(&mut self, wanted: &[LockWanted], scope: &Scope, document: &Document<'_>) {
         for lock in wanted {
             let unknown = |name: &&String| *name != "params" && !scope.0.contains_key(*name);
             let fault = |why: String| {
@@ -275,101 +277,6 @@ impl<'a> Builder<'a> {
             }
         }
     }
-
-    /// Adds the steps of a called runbook.
-    fn call(
-        &mut self,
-        call: &Call,
-        index: usize,
-        step: &Step,
-        (written_policy, on_failure): (Option<OnFailure>, Option<OnFailure>),
-        scope: &Scope,
-        document: &Document<'_>,
-    ) {
-        let Some((runbook, source)) = self.around.library.get(&call.runbook) else {
-            let fault = Fault::at(
-                FaultCode::UnknownRunbook,
-                document.source,
-                call.span,
-                format!("there is no runbook `{}`", call.runbook),
-            );
-            return self.faults.push(fault);
-        };
-        if document.depth >= MAX_CALLS {
-            let message = format!("runbooks call each other more than {MAX_CALLS} deep");
-            return self.faults.push(Fault::at(FaultCode::TooLarge, document.source, call.span, message));
-        }
-        if runbook.params.iter().any(|param| param.kind == ParamKind::Secret) {
-            let message = format!("`{}` has secret parameters, which a call cannot give", call.runbook);
-            return self.faults.push(Fault::at(FaultCode::BadParam, document.source, call.span, message));
-        }
-        let place = |name: &str| {
-            let span = call.with.get(name).map_or(call.span, |argument| argument.span);
-            Some(Place { source: document.source.clone(), span })
-        };
-        let (mut params, bad) = known_arguments(call, &runbook.params, scope);
-        self.faults.extend(bad.into_iter().map(|(name, why)| Fault {
-            code: FaultCode::BadParam,
-            message: format!("step `{}`: `{}` refuses its parameter `{name}`: {why}", step.id, call.runbook),
-            place: place(&name),
-            hint: None,
-        }));
-        self.host_params(&runbook.params, &mut params, |name| place(name.as_str()));
-        let inner = param_scope(&params);
-        self.steps[index].called =
-            Some(Called { declared: runbook.params.clone(), params, outputs: runbook.outputs.clone() });
-        let inside = |source| Document {
-            source,
-            prefix: Some(document.id(&step.id)),
-            call: Some(index),
-            on_failure: written_policy.or(runbook.on_failure).or(on_failure),
-            depth: document.depth + 1,
-        };
-        self.locks(&runbook.locks, &inner, &inside(source));
-        let finally = self.steps[index].finally;
-        let in_loop = std::iter::successors(Some(index), |&at: &usize| self.steps[at].parent)
-            .any(|at| self.steps[at].step.for_each.is_some());
-        if !runbook.finally.is_empty() && (finally || in_loop) {
-            let message =
-                format!("`{}` has `finally` steps, so it cannot be called from `finally` or `for_each`", call.runbook);
-            let fault = Fault::at(FaultCode::Conflict, document.source, call.span, message);
-            self.faults.push(fault.hint("make its `finally` steps a runbook of their own, and call that at the end"));
-        } else if !runbook.finally.is_empty() {
-            self.later.push((runbook.finally.clone(), inner.clone(), inside(source)));
-        }
-        self.add(runbook.steps.clone(), finally, &inner, &inside(source));
-    }
-}
-
-/// The arguments of a call whose values are known when the plan is made, and those that are refused.
-fn known_arguments(
-    call: &Call,
-    declared: &[Param],
-    scope: &Scope,
-) -> (BTreeMap<ParamName, Value>, Vec<(String, String)>) {
-    let (mut known, mut bad) = (BTreeMap::new(), Vec::new());
-    for param in declared {
-        let Some(argument) = call.with.get(param.name.as_str()) else {
-            let default = param.default.clone().unwrap_or(Value::Null);
-            known.insert(param.name.clone(), default);
-            continue;
-        };
-        let value = match &argument.value {
-            Given::Value(value) => Ok(value.clone()),
-            Given::Text(template) => {
-                let there = |name: &String| scope.0.contains_key(name);
-                if !template.roots().iter().all(there) || !template.params().iter().all(there) {
-                    continue;
-                }
-                template.value(scope).map_err(|error| error.to_string())
-            }
-        };
-        match value.and_then(|value| read_argument(param, &value)) {
-            Ok(value) => drop(known.insert(param.name.clone(), value)),
-            Err(why) => bad.push((param.name.to_string(), why)),
-        }
-    }
-    (known, bad)
 }
 
 /// Whether the host that a step is done on stands in its action.

@@ -1,10 +1,10 @@
 //! Which hosts a parameter or a step means.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::expr::{Scope, Template};
 use crate::fault::{Fault, FaultCode, Place};
-use crate::ids::HostName;
+use crate::ids::{HostName, ParamName};
 use crate::runbook::{Action, Param, ParamKind, Step, Transfer};
 use crate::value::Value;
 
@@ -58,6 +58,13 @@ fn texts(value: &Value) -> Vec<String> {
     }
 }
 
+/// The hosts that parameters name: a hook may call them, though no step runs on them.
+pub(super) fn hosts_of_params(declared: &[Param], params: &BTreeMap<ParamName, Value>) -> BTreeSet<HostName> {
+    let named = declared.iter().filter(|param| matches!(param.kind, ParamKind::Host | ParamKind::Hosts));
+    let values = named.filter_map(|param| params.get(&param.name)).flat_map(texts);
+    values.filter_map(|name| HostName::new(&name).ok()).collect()
+}
+
 /// Hosts in the order of the patterns, each once.
 fn select_all(patterns: Vec<String>, around: &Surroundings<'_>) -> Result<Vec<HostName>, String> {
     let mut hosts = Vec::new();
@@ -78,7 +85,12 @@ pub(super) fn hosts_of(
 ) -> Result<Vec<HostName>, Vec<Fault>> {
     let Some(wanted) = &step.hosts else {
         return Ok(match &step.action {
-            Action::Assert(_) | Action::WaitFor(_) | Action::Approve(_) | Action::Block | Action::Call(_) => Vec::new(),
+            Action::Assert(_)
+            | Action::WaitFor(_)
+            | Action::Hook(_)
+            | Action::Approve(_)
+            | Action::Block
+            | Action::Call(_) => Vec::new(),
             Action::Transfer(Transfer { to_host: Some(host), .. }) => {
                 vec![one_host(step, "to", host, scope, around, document)?]
             }

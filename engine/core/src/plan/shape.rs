@@ -1,5 +1,7 @@
 //! How the steps of a plan stand in one another.
 
+use std::collections::BTreeSet;
+
 use super::{Plan, PlannedStep};
 
 impl Plan {
@@ -72,6 +74,25 @@ impl Plan {
         let all = self.acting(step);
         let needed = |step: usize| all.iter().any(|&at| self.steps[at].needs.iter().any(|need| need.step == step));
         all.iter().copied().filter(|&at| !needed(at)).collect()
+    }
+
+    /// Whether all of `first` has come to its end before `later` begins.
+    pub(crate) fn comes_before(&self, first: usize, later: usize) -> bool {
+        // A block that is over has all of its ends behind it; a step in it cannot come after it.
+        let mut ends: BTreeSet<usize> = self.ends(first).into_iter().collect();
+        let mut seen = BTreeSet::from([later]);
+        let mut open = vec![later];
+        while let Some(step) = open.pop() {
+            // What a block waits for, its steps wait for.
+            let above = self.around(step).take_while(|&at| self.steps[at].finally == self.steps[later].finally);
+            for need in above.flat_map(|at| &self.steps[at].needs) {
+                ends.remove(&need.step);
+                if seen.insert(need.step) {
+                    open.push(need.step);
+                }
+            }
+        }
+        ends.is_empty()
     }
 
     /// Whether any step says how many of its hosts or items may fail.

@@ -25,32 +25,69 @@ impl Run {
     /// # Errors
     /// If something of a called runbook that is asked for has no value.
     pub(super) fn scope(&self, task: TaskIndex, named: &BTreeSet<StepId>) -> Result<Scope, String> {
-        let step = self.graph.step(task);
         let mut scope = param_scope(self.params_of(task));
-        let host = self.graph.id(task).host.as_ref();
-        if let Some(name) = host {
+        scope.0.append(&mut self.surroundings(task));
+        scope.0.insert("steps".to_owned(), self.steps_value(&self.view(task), named)?);
+        Ok(scope)
+    }
+
+    /// What a hook knows from the beginning: `params`, `host`, `item` and `run`.
+    pub(super) fn facts(&self, task: TaskIndex) -> Map<String, Value> {
+        let params = param_scope(self.params_of(task)).0.remove("params").unwrap_or_default();
+        let mut facts = self.surroundings(task);
+        facts.insert("params".to_owned(), params);
+        facts
+    }
+
+    /// `host` and `item`, where there is one, and `run`.
+    fn surroundings(&self, task: TaskIndex) -> Map<String, Value> {
+        let mut scope = Map::new();
+        if let Some(name) = &self.graph.id(task).host {
             let known = self.plan.hosts.get(name).cloned().unwrap_or_default();
             let labels = known.labels.into_iter().map(|(k, v)| (k, Value::String(v))).collect();
             let mut map = Map::new();
             map.insert("name".to_owned(), Value::String(name.as_str().to_owned()));
             map.insert("labels".to_owned(), Value::Object(labels));
             map.insert("vars".to_owned(), Value::Object(known.vars));
-            scope.0.insert("host".to_owned(), Value::Object(map));
+            scope.insert("host".to_owned(), Value::Object(map));
         }
-        if self.plan.sees_item(step)
+        if self.plan.sees_item(self.graph.step(task))
             && let Some(item) = self.graph.item(&self.plan, task)
         {
-            scope.0.insert("item".to_owned(), item.value.clone());
+            scope.insert("item".to_owned(), item.value.clone());
         }
         let mut run = Map::new();
         run.insert("id".to_owned(), Value::String(self.id.to_string()));
         run.insert("runbook".to_owned(), Value::String(self.plan.runbook.as_str().to_owned()));
         run.insert("by".to_owned(), Value::String(self.by.to_string()));
-        scope.0.insert("run".to_owned(), Value::Object(run));
+        scope.insert("run".to_owned(), Value::Object(run));
+        scope
+    }
+
+    fn view(&self, task: TaskIndex) -> View {
+        let step = self.graph.step(task);
         let item = self.graph.item_number(task).and_then(|item| Some((self.plan.family(step)?, item)));
-        let view = View { call: self.plan.caller(step), item, host: host.cloned() };
-        scope.0.insert("steps".to_owned(), self.steps_value(&view, named)?);
-        Ok(scope)
+        View { call: self.plan.caller(step), item, host: self.graph.id(task).host.clone() }
+    }
+
+    /// What a hook of this task may know of a step: only of one that has certainly come to its end by then, so that it is
+    /// told the same whenever it asks.
+    pub fn step_for_hook(&self, task: TaskIndex, id: &StepId) -> Result<Value, String> {
+        let own = self.graph.step(task);
+        let caller = self.plan.caller(own);
+        let beside = |at: &usize| self.plan.caller(*at) == caller;
+        let here = &self.plan.steps[own];
+        let plain = |at: usize| self.plan.steps[at].step.id.last();
+        let Some(asked) = (0..self.plan.steps.len()).filter(beside).find(|&at| plain(at) == id.as_str()) else {
+            let near = crate::fault::nearest(id.as_str(), (0..self.plan.steps.len()).filter(beside).map(plain));
+            let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            return Err(format!("there is no step `{id}`{hint}"));
+        };
+        let there = &self.plan.steps[asked];
+        if (!here.finally || there.finally) && !self.plan.comes_before(asked, own) {
+            return Err(format!("`{}` reads `{id}`, but does not come after it: add it to `needs`", here.step.id));
+        }
+        self.step_value(&self.view(task), id)
     }
 
     /// The parameters of the runbook that a task stands in.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use crate::expr::{Expr, Scope, Template};
 use crate::ids::{HostName, JobId, ParamName, Part};
 use crate::plan::TaskIndex;
-use crate::runbook::{Action, Manner, Piece, PutSource, Script, Sealed, speaks_of};
-use crate::value::to_text;
+use crate::runbook::{Action, Hook, Manner, Piece, PutSource, Script, Sealed, speaks_of};
+use crate::value::{Value, to_text};
 
 use super::state::Run;
 
@@ -99,9 +99,18 @@ impl Run {
             (Part::Undo, _) => step.undo.clone(),
             (Part::Main, Action::Run(script)) => Some(script.clone()),
             (Part::Main, Action::Exec(words)) => Some(self.exec_script(task, words)?),
+            // The script of a call comes from the hook that makes it.
+            (Part::Call, _) => {
+                let (_, call) = self.call_of(job).ok_or_else(|| format!("{job} is not going on"))?;
+                let become_user = call.become_user.clone();
+                let (env, sealed) = self.env(task, job.part, &self.hook_words(task))?;
+                let (shell, script) = ("sh".to_owned(), String::new());
+                return Ok(JobText { shell, script, env, sealed, become_user });
+            }
             (
                 Part::Main,
-                Action::Put(_)
+                Action::Hook(_)
+                | Action::Put(_)
                 | Action::Get(_)
                 | Action::Transfer(_)
                 | Action::Assert(_)
@@ -110,7 +119,8 @@ impl Run {
                 | Action::Approve(_)
                 | Action::Block
                 | Action::Call(_),
-            ) => None,
+            )
+            | (Part::Before | Part::After, _) => None,
             (Part::Main, Action::Reboot(_)) => Some(Script { text: REBOOT.to_owned(), shell: "sh".to_owned() }),
         };
         let Script { text, shell } = script.ok_or_else(|| format!("step {} has no script for {job}", step.id))?;
@@ -162,6 +172,7 @@ impl Run {
             Action::Run(_)
             | Action::Exec(_)
             | Action::Reboot(_)
+            | Action::Hook(_)
             | Action::Assert(_)
             | Action::WaitFor(_)
             | Action::WaitUntil(_)
@@ -171,14 +182,27 @@ impl Run {
         }
     }
 
+    /// The values of a hook's arguments.
+    pub(super) fn hook_args(&self, task: TaskIndex, hook: &Hook) -> Result<Vec<Value>, String> {
+        let value = |arg: &Template| {
+            let value = arg.value(&self.scope(task, arg.steps())?);
+            value.map_err(|e| format!("`args`: {e}"))
+        };
+        hook.args.iter().map(value).collect()
+    }
+
     /// Checks that every text of a task has a value, before its attempt starts.
     pub(super) fn check_texts(&self, task: TaskIndex) -> Result<(), String> {
+        for hook in self.step_of(task).hooks() {
+            self.hook_args(task, hook)?;
+        }
         match &self.step_of(task).action {
             Action::Put(_) | Action::Get(_) | Action::Transfer(_) => self.transfer_text(task).map(drop),
             Action::Reboot(reboot) => self.render(task, "message", &reboot.message).map(drop),
             Action::Exec(words) => self.exec_script(task, words).map(drop),
             Action::Approve(approve) => self.render(task, "prompt", &approve.prompt).map(drop),
             Action::Run(_)
+            | Action::Hook(_)
             | Action::Assert(_)
             | Action::WaitFor(_)
             | Action::WaitUntil(_)

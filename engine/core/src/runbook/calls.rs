@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Call, Given, Param, Runbook, read_argument};
+use super::{Call, Given, Param, Runbook, Step, read_argument};
 use crate::fault::{Fault, FaultCode, Source};
 use crate::ids::RunbookName;
 use crate::value::Value;
@@ -12,6 +12,11 @@ use crate::value::Value;
 pub type Library = BTreeMap<RunbookName, (Runbook, Source)>;
 
 impl Runbook {
+    /// Whether any step of it has a hook.
+    pub fn has_hook(&self) -> bool {
+        self.steps.iter().chain(&self.finally).any(Step::has_hook)
+    }
+
     /// The calls in it, in the order of the document.
     pub fn calls(&self) -> impl Iterator<Item = &Call> {
         self.steps.iter().chain(&self.finally).filter_map(|step| step.call())

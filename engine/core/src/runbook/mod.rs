@@ -4,6 +4,7 @@
 mod approve;
 mod calls;
 mod check;
+mod hook;
 mod many;
 mod moving;
 mod secret;
@@ -22,6 +23,7 @@ use crate::value::Value;
 
 pub use approve::{Approve, OnTimeout, Voter};
 pub use calls::{Library, check_calls};
+pub use hook::{Hook, HookCode, Lines};
 pub use many::{Argument, Call, ForEach, Given, Share};
 pub use moving::{Get, Manner, Put, PutSource, Reboot, Transfer};
 pub use secret::{Piece, Sealed, SecretSource, speaks_of};
@@ -160,6 +162,12 @@ pub struct Step {
     pub barrier: bool,
     /// Skip where this is false.
     pub when: Option<Expr>,
+    /// Called before the action, and before `unless` is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Hook>,
+    /// Called when the action was done and `verify` passed; the task is done when it has ended well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Hook>,
     /// Exit 0: already done, nothing to do.
     pub unless: Option<Script>,
     /// Must pass after the action.
@@ -210,6 +218,17 @@ pub struct Step {
 }
 
 impl Step {
+    /// Whether anything of it is a hook.
+    pub fn has_hook(&self) -> bool {
+        self.hooks().next().is_some()
+    }
+
+    /// Its hooks: before the action, the action itself, after it.
+    pub fn hooks(&self) -> impl Iterator<Item = &Hook> {
+        let action = if let Action::Hook(hook) = &self.action { Some(hook) } else { None };
+        self.before.iter().chain(action).chain(&self.after)
+    }
+
     /// The script that is asked after the action, or that the action consists of.
     pub fn probe(&self) -> Option<&Probe> {
         match (&self.verify, &self.action) {
@@ -221,6 +240,7 @@ impl Step {
                 | Action::Exec(_)
                 | Action::Put(_)
                 | Action::Get(_)
+                | Action::Hook(_)
                 | Action::Transfer(_)
                 | Action::Reboot(_)
                 | Action::Assert(_)
@@ -242,6 +262,7 @@ impl Step {
             | Action::Get(_)
             | Action::Transfer(_)
             | Action::Reboot(_)
+            | Action::Hook(_)
             | Action::Assert(_)
             | Action::WaitFor(_)
             | Action::WaitUntil(_)
@@ -263,6 +284,8 @@ pub enum Action {
     Put(Put),
     /// A file or directory from the host.
     Get(Get),
+    /// A function in Rhai, which may call hosts.
+    Hook(Hook),
     /// A file from one host to another.
     Transfer(Transfer),
     /// The host starts anew, and is waited for.

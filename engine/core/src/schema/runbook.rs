@@ -16,6 +16,7 @@ const OWNER: &str = r"^[A-Za-z0-9._$@][A-Za-z0-9._$@-]*(:[A-Za-z0-9._$@][A-Za-z0
 const SECRET: &str = r"^(env:[^=\s]+|file:[\s\S]+|cmd:[\s\S]*\S[\s\S]*|prompt:?)$";
 const SIZE: &str = r"^\s*[0-9][0-9.]*\s*([kmgtpeKMGTPE][iI]?)?[bB]?\s*$";
 const VOTER: &str = r"^(%[^\s%@-][^\s%@]*|[^\s%@-][^\s%@]*(@[^\s%@-][^\s%@]*)?)$";
+const FUNCTION: &str = r"^\s*[a-z][a-z0-9_-]{0,63}\.[a-z][a-z0-9_]{0,63}\s*$";
 const TAG: &str = r"^[^\s,]+$";
 
 /// A host, which may be a template, and a path behind a colon.
@@ -90,6 +91,11 @@ pub(super) const SHAPES: &[Shape] = &[
                 "Has the host start anew, and waits until it answers again.",
             ),
             may(
+                "hook",
+                Either(&[Script, A("hook")]),
+                "A function of the project's scripts, `libvirt.guests`, or a few lines of Rhai. It may call hosts.",
+            ),
+            may(
                 "assert",
                 OneOrMore(&Either(&[Expression, A("assert")])),
                 "Conditions that must hold. All are evaluated, all failures shown.",
@@ -109,6 +115,16 @@ pub(super) const SHAPES: &[Shape] = &[
                 "steps",
                 List(&A("step")),
                 "A block: several steps as one, for `for_each`, `when`, `hosts` and `batch`. Its steps run on its hosts.",
+            ),
+            may(
+                "before",
+                Either(&[Script, A("hook")]),
+                "A hook that is called before the action; where it fails, the step fails and its action does not begin.",
+            ),
+            may(
+                "after",
+                Either(&[Script, A("hook")]),
+                "A hook that is called when the action was done and `verify` passed.",
             ),
             may(
                 "hosts",
@@ -170,7 +186,9 @@ pub(super) const SHAPES: &[Shape] = &[
             may("no_log", Boolean, "Keep no output of it."),
             may("tags", OneOrMore(&Matching(TAG)), "Words to find it by."),
         ],
-        one_of: &["run", "exec", "put", "get", "transfer", "reboot", "assert", "wait", "approve", "call", "steps"],
+        one_of: &[
+            "run", "exec", "put", "get", "transfer", "reboot", "hook", "assert", "wait", "approve", "call", "steps",
+        ],
         example: EXAMPLE,
     },
     Shape {
@@ -282,6 +300,20 @@ pub(super) const SHAPES: &[Shape] = &[
         fields: &[
             must("runbook", Matching(NAME), "Its name."),
             may("with", Map(PARAM, &Any), "Values for its parameters; in texts `{{ }}` holds expressions."),
+        ],
+        one_of: &[],
+        example: EXAMPLE,
+    },
+    Shape {
+        name: "hook",
+        help: "A function of the project's scripts, with arguments.",
+        fields: &[
+            must(
+                "call",
+                Matching(FUNCTION),
+                "`script.function`: a file in `scripts/` without `.rhai`, and a function in it.",
+            ),
+            may("args", List(&Template), "The arguments, in order."),
         ],
         one_of: &[],
         example: EXAMPLE,

@@ -19,7 +19,7 @@ impl Drafter<'_, '_> {
             [] => {
                 let name = id.map_or(String::new(), |id| format!(" `{id}`"));
                 let message = format!("the step{name} does nothing");
-                let hint = "give it one of `run`, `exec`, `put`, `get`, `transfer`, `reboot`, `assert`, `wait`, \
+                let hint = "give it one of `run`, `exec`, `put`, `get`, `transfer`, `reboot`, `hook`, `assert`, `wait`, \
                             `approve`, `call`, `steps`";
                 self.reader.fault_with(FaultCode::Action, first_line, message, hint);
             }
@@ -35,13 +35,16 @@ impl Drafter<'_, '_> {
 
     /// A modifier that does nothing is a misunderstanding, and better said than kept quiet.
     pub(super) fn check_fit(&mut self, name: &str, action: &Action, given: &Given) {
+        let hook = matches!(action, Action::Hook(_));
+        let hooked = hook || given.place("before").or(given.place("after")).is_some();
         let works = match action {
             Action::Run(_)
             | Action::Exec(_)
             | Action::Put(_)
             | Action::Get(_)
             | Action::Transfer(_)
-            | Action::Reboot(_) => true,
+            | Action::Reboot(_)
+            | Action::Hook(_) => true,
             Action::Assert(_)
             | Action::WaitFor(_)
             | Action::WaitUntil(_)
@@ -55,10 +58,11 @@ impl Drafter<'_, '_> {
         for (modifier, place) in &given.0 {
             let fits = match *modifier {
                 "hosts" => works || looks || block,
-                "become" | "timeout" | "repeat" | "retry" => works || looks,
+                "become" | "timeout" | "repeat" | "retry" => works || looks || hooked,
+                "before" | "after" => !block && !matches!(action, Action::Call(_)),
                 "unless" | "verify" | "undo" => works,
                 "outputs" => matches!(action, Action::Run(_) | Action::Exec(_)),
-                "env" | "no_log" => matches!(action, Action::Run(_) | Action::Exec(_)) || looks || scripts,
+                "env" | "no_log" => matches!(action, Action::Run(_) | Action::Exec(_)) || looks || scripts || hooked,
                 "shell" => matches!(action, Action::Run(_)) || looks || scripts,
                 "point_of_no_return" => !block && !matches!(action, Action::Call(_)),
                 "locks" => !block && !matches!(action, Action::Call(_)),
@@ -75,6 +79,7 @@ impl Drafter<'_, '_> {
                     | Action::Get(_)
                     | Action::Transfer(_)
                     | Action::Reboot(_)
+                    | Action::Hook(_)
                     | Action::Assert(_)
                     | Action::Approve(_)
                     | Action::Block

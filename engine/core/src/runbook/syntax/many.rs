@@ -183,6 +183,7 @@ impl Drafter<'_, '_> {
             | Action::Get(_)
             | Action::Transfer(_)
             | Action::Reboot(_)
+            | Action::Hook(_)
             | Action::Assert(_)
             | Action::WaitFor(_)
             | Action::WaitUntil(_)
@@ -212,6 +213,7 @@ impl Drafter<'_, '_> {
             | Action::Get(_)
             | Action::Transfer(_)
             | Action::Reboot(_)
+            | Action::Hook(_)
             | Action::WaitUntil(_)
             | Action::Block => hosts.then_some("a step with `hosts` of its own"),
         };

@@ -17,9 +17,9 @@ const DEFAULT_SHELL: &str = "sh";
 /// The pause between two questions of a probe where none is given.
 const DEFAULT_EVERY: Duration = Duration::from_secs(2);
 
-/// Fields of steps that are designed, and not there yet. The first ones are actions.
-const LATER: [&str; 3] = ["hook", "notify", "estimate"];
-const LATER_ACTIONS: usize = 2;
+/// Fields of steps that are designed, and not there yet. The first one is an action.
+const LATER: [&str; 2] = ["notify", "estimate"];
+const LATER_ACTIONS: usize = 1;
 
 /// Modifiers that somebody gave, with the places of their keys.
 pub(super) struct Given(pub(super) Vec<(&'static str, Span)>);
@@ -52,16 +52,17 @@ impl Drafter<'_, '_> {
         };
         let shell = given.take(&mut fields, "shell").and_then(|node| self.read_shell(node));
         let shell = shell.unwrap_or_else(|| DEFAULT_SHELL.to_owned());
-        let (mut actions, action, own_timeout) = self.read_action(&mut fields, &shell, &mut uses);
+        let own_hosts = fields.rest().iter().any(|entry| entry.key == "hosts");
+        let hooks_see = if own_hosts || within.hosts { Sees::Host } else { Sees::NoHost };
+        let (mut actions, action, own_timeout) = self.read_action(&mut fields, &shell, hooks_see, &mut uses);
         let block = fields.entry("steps");
         let action = match (action, block) {
             (None, Some(_)) => Some(Action::Block),
             (action, _) => action,
         };
         actions.extend(block.map(|entry| ("steps", entry.key_span)));
-        let own_hosts = fields.rest().iter().any(|entry| entry.key == "hosts");
         let sees = match &action {
-            Some(Action::Block) if !own_hosts && !within.hosts => Sees::NoHost,
+            Some(Action::Hook(_) | Action::Block) => hooks_see,
             Some(Action::Assert(_) | Action::WaitFor(_) | Action::Approve(_) | Action::Call(_)) => Sees::NoHost,
             Some(
                 Action::Run(_)
@@ -70,8 +71,7 @@ impl Drafter<'_, '_> {
                 | Action::Get(_)
                 | Action::Transfer(_)
                 | Action::Reboot(_)
-                | Action::WaitUntil(_)
-                | Action::Block,
+                | Action::WaitUntil(_),
             )
             | None => Sees::Host,
         };
@@ -81,6 +81,8 @@ impl Drafter<'_, '_> {
         let barrier = self.read_flag(&mut fields, &mut given, "barrier");
         let when = given.take(&mut fields, "when").and_then(|n| self.expression(n, "when", sees, &mut uses));
         let many = self.read_many(&mut fields, &mut given, &mut uses);
+        let before = given.take(&mut fields, "before").and_then(|n| self.read_hook(n, "before", sees, &mut uses));
+        let after = given.take(&mut fields, "after").and_then(|n| self.read_hook(n, "after", sees, &mut uses));
         let unless = given.take(&mut fields, "unless").and_then(|n| self.read_script(n, "unless", &shell));
         let verify = given.take(&mut fields, "verify").and_then(|n| self.read_verify(n, &shell));
         let undo = given.take(&mut fields, "undo").and_then(|n| self.read_script(n, "undo", &shell));
@@ -134,6 +136,8 @@ impl Drafter<'_, '_> {
                 needs: Vec::new(),
                 barrier,
                 when,
+                before,
+                after,
                 unless,
                 verify,
                 undo,

@@ -1,15 +1,37 @@
-//! The scripts of a plan, as they will run.
+//! What a step has hosts and the engine do: its scripts and its hooks, as they stand in the plan.
 
 use piton_core::ids::{AttemptId, HostName, JobId, Part, TaskId};
 use piton_core::plan::TaskIndex;
 use piton_core::run::{JobText, Run};
-use piton_core::runbook::Action;
+use piton_core::runbook::{Action, Hook, HookCode};
 
 use crate::exit::Failure;
 use crate::screen::{CYAN, DIM, Out};
 use crate::visible::{visible, visible_lines};
 
 use super::names;
+
+/// A hook: the function that is called with what, or its text.
+pub(super) fn hook(out: &mut Out, label: &str, hook: &Hook) -> Result<(), Failure> {
+    match &hook.code {
+        HookCode::Function { .. } => {
+            let args: Vec<&str> = hook.args.iter().map(|arg| arg.source()).collect();
+            let call = format!("{}({})", hook.short(), args.join(", "));
+            out.line(format_args!(
+                "   {}  {}",
+                out.paint(CYAN, format_args!("{label:7}")),
+                visible_lines(call.as_bytes())
+            ))?;
+        }
+        HookCode::Text(text) => {
+            out.line(format_args!("   {} [rhai]", out.paint(CYAN, label)))?;
+            for line in visible_lines(text.trim_end().as_bytes()).lines() {
+                out.line(format_args!("     {} {line}", out.paint(DIM, "|")))?;
+            }
+        }
+    }
+    Ok(())
+}
 
 /// The script of one part, once for all hosts and items that get the same.
 pub(super) fn scripts(out: &mut Out, run: &Run, index: usize, part: Part, label: &str) -> Result<(), Failure> {
@@ -74,6 +96,7 @@ fn written(run: &Run, index: usize, part: Part) -> Option<JobText> {
         (
             Part::Main,
             Action::Exec(_)
+            | Action::Hook(_)
             | Action::Put(_)
             | Action::Get(_)
             | Action::Transfer(_)
@@ -84,7 +107,8 @@ fn written(run: &Run, index: usize, part: Part) -> Option<JobText> {
             | Action::Approve(_)
             | Action::Block
             | Action::Call(_),
-        ) => None,
+        )
+        | (Part::Before | Part::After | Part::Call, _) => None,
     }?;
     let (shell, script) = (script.shell.clone(), script.text.clone());
     Some(JobText { shell, script, env: Vec::new(), sealed: Vec::new(), become_user: step.become_user.clone() })
