@@ -7,8 +7,8 @@ use piton_core::digest::Digest;
 use piton_core::ids::{JobId, Part, RunId, TaskId};
 use piton_core::plan::Plan;
 use piton_core::run::{
-    BootId, Change, Effect, Event, Exit, Hold, Input, LossCause, Printed, Recorded, Refusal, Run, TakenTask, TimerKind,
-    Word, WordId,
+    BootId, Change, Effect, Event, Exit, Hold, Input, LossCause, Printed, Recorded, Refusal, Run, TakenTask, TaskState,
+    TimerKind, Word, WordId,
 };
 use piton_core::time::Timestamp;
 
@@ -296,12 +296,15 @@ pub fn task(text: &str) -> TaskId {
 /// # Panics
 /// If that does not hold.
 pub fn check_order(plan: &Plan, log: &[Recorded<Event>]) {
-    let run = Run::new(RunId::from_parts(0, 7), Arc::new(plan.clone()));
+    let mut run = Run::new(RunId::from_parts(0, 7), Arc::new(plan.clone()));
     let mut over: BTreeSet<TaskId> = BTreeSet::new();
     let mut started: BTreeSet<(TaskId, u32)> = BTreeSet::new();
     let mut exited: BTreeSet<JobId> = BTreeSet::new();
+    let mut grown: BTreeSet<TaskId> = BTreeSet::new();
     let mut held: BTreeSet<Option<TaskId>> = BTreeSet::new();
     for recorded in log {
+        run.apply(recorded).expect("the log can be replayed");
+        check_limits(&run);
         match &recorded.event {
             Event::AttemptStarted { task, attempt, .. } => {
                 assert!(started.insert((task.clone(), *attempt)), "{task}#{attempt} started twice");
@@ -309,7 +312,7 @@ pub fn check_order(plan: &Plan, log: &[Recorded<Event>]) {
                 assert!(plan.locks.is_empty() || held.contains(&None), "{task} started before the run had its locks");
                 let free = run.step_of(index).locks.is_empty();
                 assert!(free || held.contains(&Some(task.clone())), "{task} started before it had its locks");
-                for before in run.graph().before(plan, index) {
+                for before in run.graph().before(index) {
                     let before = run.graph().id(before);
                     assert!(over.contains(before), "{task} started before {before} was over");
                 }
@@ -329,6 +332,12 @@ pub fn check_order(plan: &Plan, log: &[Recorded<Event>]) {
                     assert!(over.insert(taken.task.clone()), "{} is taken over twice", taken.task);
                 }
             }
+            Event::StepExpanded { task, items } => {
+                assert!(grown.insert(task.clone()), "{task} was expanded twice");
+                let step = run.graph().step(run.graph().find(task).expect("the task is in the plan"));
+                assert_eq!(run.graph().items_of(step).map(<[_]>::len), Some(items.len()));
+            }
+            Event::CallEntered { task, .. } => assert!(grown.insert(task.clone()), "{task} was entered twice"),
             Event::RunCreated { .. }
             | Event::EngineTook { .. }
             | Event::SecretsFetched { .. }
@@ -366,6 +375,34 @@ pub fn check_order(plan: &Plan, log: &[Recorded<Event>]) {
             | Event::FinallyStarted
             | Event::RunEnded { .. } => {}
         }
+    }
+}
+
+/// Checks that no step has more hosts or items under way than it may, counted anew from where every task stands.
+fn check_limits(run: &Run) {
+    let plan = run.plan();
+    for (step, planned) in plan.steps.iter().enumerate() {
+        let Some(limit) = planned.step.max_parallel else { continue };
+        let whole = planned.step.is_block() || planned.step.call().is_some();
+        let mut under_way: BTreeSet<String> = BTreeSet::new();
+        for task in plan.acting(step).into_iter().flat_map(|at| run.graph().tasks_of(at)) {
+            let id = run.graph().id(task);
+            let item = run.graph().item_number(task);
+            let unit = match (whole, plan.family(step) == Some(step)) {
+                (false, _) => id.to_string(),
+                (true, true) => format!("{item:?}"),
+                (true, false) => format!("{:?}@{:?}", item.filter(|_| plan.family(step).is_some()), id.host),
+            };
+            let open = match run.task(task).state {
+                TaskState::Active(_) | TaskState::Pausing(_) | TaskState::Parked(_) => true,
+                TaskState::Waiting | TaskState::Succeeded(_) | TaskState::Skipped(_) | TaskState::Failed(_) => false,
+            };
+            if open {
+                under_way.insert(unit);
+            }
+        }
+        let most = limit as usize;
+        assert!(under_way.len() <= most, "{} has {under_way:?} under way, and may have {limit}", planned.step.id);
     }
 }
 
