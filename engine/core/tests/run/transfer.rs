@@ -67,7 +67,8 @@ fn one_file_goes_to_each_of_several_hosts() {
 
 #[test]
 fn how_fast_it_may_be_can_come_from_the_plan() {
-    let slow = COPY.replace("/new/{{ host.name }}\"", "/new/{{ host.name }}\", rate: \"{{ steps.look.outputs.rate }}\"");
+    let slow =
+        COPY.replace("/new/{{ host.name }}\"", "/new/{{ host.name }}\", rate: \"{{ steps.look.outputs.rate }}\"");
     for (rate, expected) in
         [("4M", Ok(Some(4 << 20))), ("0", Ok(None)), ("", Ok(None)), ("12", Ok(Some(12))), ("fast", Err(()))]
     {
