@@ -191,6 +191,31 @@ fn calls_are_checked_across_files() {
     ] {
         assert!(ran.err.contains(said), "{said}: {}", ran.err);
     }
+    // What a runbook has that cannot be where it is called from is said by whoever calls it, also over another one.
+    place.write("runbooks/a.yaml", "runbook: a\nsteps:\n  - { id: x, for_each: [1, 2], steps: [{ id: y, call: b }] }\n  - { id: z, call: { runbook: d } }\n");
+    place.write(
+        "runbooks/b.yaml",
+        "runbook: b\nparams: { n: { type: integer, default: 1 } }\nsteps:\n  - { id: x, call: c }\n",
+    );
+    place.write(
+        "runbooks/c.yaml",
+        "runbook: c\nsteps:\n  - { id: x, for_each: [a, b], run: echo }\nfinally:\n  - { id: y, run: echo }\n",
+    );
+    place.write(
+        "runbooks/d.yaml",
+        "runbook: d\nparams: { key: { type: secret, from: 'env:KEY' } }\nsteps:\n  - { id: x, run: echo }\n",
+    );
+    let ran = place.piton(&["check", "a"]);
+    assert_eq!(ran.code, 3, "{}", ran.err);
+    for said in [
+        "a `for_each` cannot stand inside of another: `b` → `c` has one in its step `x`, and is called for each item",
+        "runbooks/a.yaml:3:54",
+        "make one list of both",
+        "`b` → `c` has `finally` steps, so it cannot be called from `finally` or `for_each`",
+        "`d` has secret parameters, which a call cannot give",
+    ] {
+        assert!(ran.err.contains(said), "{said}: {}", ran.err);
+    }
     place.write("runbooks/a.yaml", "runbook: a\nsteps:\n  - { id: x, call: b }\n");
     place.write("runbooks/b.yaml", "runbook: b\nsteps:\n  - { id: x, rum: y }\n");
     let ran = place.piton(&["plan", "a"]);
