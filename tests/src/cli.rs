@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use piton_testkit::sshd::Sshd;
 use regex::Regex;
 use tempfile::TempDir;
 
@@ -41,6 +42,24 @@ impl Place {
     pub fn new(piton: &str) -> Self {
         let place = Self::empty(piton);
         place.write("piton.toml", "");
+        place
+    }
+
+    /// A place whose inventory has the host `h`, a real sshd on this machine.
+    pub fn with_host(piton: &str, sshd: &Sshd) -> Self {
+        let place = Self::new(piton);
+        let ssh = sshd.host().ssh;
+        let text = |value: Option<String>| value.unwrap();
+        place.write(
+            "inventory.yaml",
+            &format!(
+                "hosts:\n  h:\n    ssh: {{ address: {}, user: root, port: {}, identity: {}, known_hosts: {}, config: /dev/null }}\n",
+                text(ssh.address),
+                sshd.port(),
+                text(ssh.identity),
+                text(ssh.known_hosts)
+            ),
+        );
         place
     }
 
