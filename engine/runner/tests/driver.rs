@@ -260,6 +260,7 @@ async fn a_timeout_kills_the_job() {
     assert_eq!(driving.await.unwrap().unwrap(), End::Ended(Outcome::Failed));
     let stopped = world.journal.events(World::id()).iter().any(|e| matches!(e.event, Event::JobStopped { .. }));
     assert!(stopped, "the job was proven dead");
+    assert_eq!(world.hosts.finish("a@", 0), 0, "and nothing of it goes on");
 }
 
 #[tokio::test]
