@@ -23,6 +23,7 @@ mod report;
 mod screen;
 mod secrets;
 mod select;
+mod speaker;
 mod store;
 mod tell;
 mod times;
