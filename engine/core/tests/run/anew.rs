@@ -86,6 +86,13 @@ fn results_are_taken_over_only_at_the_beginning_and_once() {
         let error = run.apply(&Recorded { seq: 2, at: fresh.now, event }).unwrap_err();
         assert!(error.why.contains(says), "{error}");
     }
+    let fresh = Machine::start(plan(CHAIN));
+    let (mut run, seq, waiting) = (fresh.run.clone(), fresh.run.seq() + 1, tasks[2..3].to_vec());
+    assert_eq!(waiting[0].task, task("b[h2]"), "its turn has not come");
+    let event =
+        Event::TakenOver { from: old.run.id(), plan: Digest::of(b""), seq: 9, head: Digest::of(b""), tasks: waiting };
+    let error = run.apply(&Recorded { seq, at: fresh.now, event }).unwrap_err();
+    assert!(error.why.contains("before anything else happens"), "{error}");
     let mut late = half();
     let event = Event::TakenOver { from: old.run.id(), plan: Digest::of(b""), seq: 9, head: Digest::of(b""), tasks };
     let seq = late.run.seq() + 1;
