@@ -156,7 +156,7 @@ fn every_fault_is_shown_with_its_place_and_a_hint() {
     3 |   - id: one
       |     ^^^^^^^
       |
-      = help: give it one of `run`, `exec`, `put`, `get`, `transfer`, `reboot`, `assert`, `wait`, `approve`
+      = help: give it one of `run`, `exec`, `put`, `get`, `transfer`, `reboot`, `hook`, `assert`, `wait`, `approve`
 
     error[unknown-field]: `step` has no field `rum`
      --> runbooks/bad.yaml:4:5
@@ -191,7 +191,7 @@ fn every_fault_is_shown_with_its_place_and_a_hint() {
     3 |   - id: one
       |     ^^^^^^^
       |
-      = help: give it one of `run`, `exec`, `put`, `get`, `transfer`, `reboot`, `assert`, `wait`, `approve`
+      = help: give it one of `run`, `exec`, `put`, `get`, `transfer`, `reboot`, `hook`, `assert`, `wait`, `approve`
 
     error[unknown-field]: `step` has no field `rum`
      --> runbooks/bad.yaml:4:5
@@ -374,7 +374,7 @@ fn faults_of_the_project_file_and_the_inventory_have_their_place() {
     assert_snapshot!(place.snapshot(&["check"]), @"
     exit 3
     --- stderr
-    error[unknown-field]: unknown field `allow_unknown`, expected one of `name`, `inventory`, `journal`, `allow_unknown_hosts`
+    error[unknown-field]: unknown field `allow_unknown`, expected one of `name`, `inventory`, `journal`, `allow_unknown_hosts`, `notify`
      --> piton.toml:2:1
       |
     2 | allow_unknown = true

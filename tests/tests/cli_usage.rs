@@ -239,6 +239,9 @@ fn the_help_of_verbs_that_look() {
               - unless: The question whether it is done already
               - verify: The question whether it worked
               - undo:   Taking it back
+              - before: The hook before the action
+              - after:  The hook after the action
+              - call:   What hooks have hosts do
 
               [default: main]
 

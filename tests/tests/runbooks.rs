@@ -54,6 +54,7 @@ fn scripts(step: &Step) -> Vec<(&'static str, &Script)> {
         | Action::Get(_)
         | Action::Transfer(_)
         | Action::Reboot(_)
+        | Action::Hook(_)
         | Action::Assert(_)
         | Action::WaitFor(_)
         | Action::Approve(_) => {}

@@ -9,7 +9,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// `core ← runner ← {store, ssh, sim} ← cli`; the testkit serves tests only. Edges never name each other.
+/// `core ← runner ← {store, ssh, hooks, sim} ← cli`; the testkit serves tests only. Edges never name each other.
 #[test]
 fn crates_name_only_what_they_may() {
     let may: BTreeMap<&str, &[&str]> = BTreeMap::from([
@@ -17,9 +17,10 @@ fn crates_name_only_what_they_may() {
         ("piton-runner", &["piton-core"]),
         ("piton-store", &["piton-core", "piton-runner"]),
         ("piton-ssh", &["piton-core", "piton-runner"]),
+        ("piton-hooks", &["piton-core", "piton-runner"]),
         ("piton-sim", &["piton-core", "piton-runner"]),
         ("piton-testkit", &["piton-core", "piton-runner", "piton-sim"]),
-        ("piton-cli", &["piton-core", "piton-runner", "piton-store", "piton-ssh", "piton-sim"]),
+        ("piton-cli", &["piton-core", "piton-runner", "piton-store", "piton-ssh", "piton-hooks", "piton-sim"]),
     ]);
     let metadata = cargo_metadata::MetadataCommand::new().current_dir(root()).no_deps().exec().unwrap();
     for package in &metadata.packages {

@@ -14,6 +14,7 @@ use piton_runner::transport::Transport;
 use piton_store::{DEFAULT_CAP, FileOutputs};
 
 use crate::exit::Failure;
+use crate::notifying::Notifying;
 use crate::secrets;
 use crate::speaker::Speaker;
 use crate::store::Store;
@@ -27,7 +28,8 @@ pub(crate) fn ports(store: &Store, plan: &Plan, observer: Arc<dyn Observer>) -> 
         transport: Arc::new(piton_ssh::Hosts::new(plan.hosts.clone(), options)),
         outputs: Arc::new(FileOutputs::new(&store.dir, clock.clone(), DEFAULT_CAP)),
         clock,
-        observer,
+        hooks: Arc::new(piton_hooks::RhaiHooks),
+        observer: Notifying::around(observer, Path::new(&plan.project)),
         secrets: secrets::of(store, plan, secrets::Sources::new()),
     }
 }

@@ -9,11 +9,13 @@ use piton_core::fault::Source;
 use piton_core::ids::ParamName;
 use piton_core::plan::{Plan, Surroundings};
 use piton_core::runbook::{self, ParamKind, Runbook};
+use piton_core::value::Value;
 
 use crate::cli::Globals;
 use crate::exit::Failure;
 use crate::inventory::{self, Hosts};
 use crate::project::{self, Project};
+use crate::scripts;
 use crate::secrets;
 use crate::verb::completing;
 
@@ -86,7 +88,24 @@ pub(crate) fn build(
     };
     let around =
         Surroundings { inventory: &hosts.inventory, allow_unknown_hosts: hosts.allow_unknown, project: base, source };
-    Plan::build(runbook, params, &around).map_err(Failure::Faults)
+    with_scripts(runbook, params, &around)
+}
+
+/// Makes a plan, with the project's scripts that its hooks use.
+pub(crate) fn with_scripts(
+    runbook: Runbook,
+    params: BTreeMap<ParamName, Value>,
+    around: &Surroundings<'_>,
+) -> Result<Plan, Failure> {
+    let hooked = runbook.steps.iter().chain(&runbook.finally).any(|step| step.has_hook());
+    let scripts = if hooked {
+        scripts::load(Path::new(around.project))?.used(&runbook, around.source).map_err(Failure::Faults)?
+    } else {
+        BTreeMap::new()
+    };
+    let mut plan = Plan::build(runbook, params, around).map_err(Failure::Faults)?;
+    plan.scripts = scripts;
+    Ok(plan)
 }
 
 /// Makes a plan of the same runbook, as it is now, with the parameters of an older plan: of the file at `path`, or of the
@@ -132,7 +151,7 @@ pub(crate) async fn again(globals: &Globals, old: &Plan, path: Option<&Path>) ->
     values.append(&mut runbook::read_params(&new, &BTreeMap::new()).map_err(Failure::Faults)?);
     let (inventory, allow_unknown_hosts) = (&hosts.inventory, hosts.allow_unknown);
     let around = Surroundings { inventory, allow_unknown_hosts, project: &old.project, source: &source };
-    let mut plan = Plan::build(runbook, values, &around).map_err(Failure::Faults)?;
+    let mut plan = with_scripts(runbook, values, &around)?;
     for (name, source) in &mut plan.secrets {
         // Where a secret comes from may have been said on the command line.
         if let Some(said) = old.secrets.get(name) {

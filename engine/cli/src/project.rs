@@ -41,6 +41,8 @@ pub(crate) struct Settings {
     pub journal: Option<String>,
     /// Whether a host may be named that the inventory does not have but the user's ssh config may know.
     pub allow_unknown_hosts: bool,
+    /// A program and its words that get what `notify` of a hook says, on standard input.
+    pub notify: Vec<String>,
     /// The `[secrets]` table: where secrets come from whose runbook does not say it.
     #[serde(skip)]
     pub secrets: Sources,
@@ -48,7 +50,14 @@ pub(crate) struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { name: String::new(), inventory: None, journal: None, allow_unknown_hosts: true, secrets: Sources::new() }
+        Self {
+            name: String::new(),
+            inventory: None,
+            journal: None,
+            allow_unknown_hosts: true,
+            notify: Vec::new(),
+            secrets: Sources::new(),
+        }
     }
 }
 

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use anstyle::Style;
-use piton_core::ids::TaskId;
+use piton_core::ids::{Part, TaskId};
 use piton_core::lock::Lock;
-use piton_core::run::{Event, FailureCause, ParkCause, Recorded, SkipCause, SuccessCause, Word};
+use piton_core::run::{CallKind, Event, FailureCause, ParkCause, Recorded, SkipCause, SuccessCause, Word};
 use piton_core::time::{Timestamp, show_size};
 
 use crate::screen::{CYAN, DIM, GREEN, RED, YELLOW, paint};
@@ -119,6 +119,18 @@ impl Teller {
             Event::JobLost { job, why } => (format!("{} {} is lost: {why}", job.part, job.round), Tone::Bad),
             Event::JobStopped { job, .. } => (format!("{} {} was stopped", job.part, job.round), Tone::Detail),
             Event::Transferred { bytes, .. } => (format!("moved {}", show_size(*bytes)), Tone::Detail),
+            Event::HookStarted { .. } => ("the hook after it began".to_owned(), Tone::Detail),
+            Event::HookCalled { call, .. } => match call.kind {
+                CallKind::Notify => (format!("notifies: {}", call.shown), Tone::Act),
+                CallKind::Run | CallKind::Exec | CallKind::Read | CallKind::Write | CallKind::Now => {
+                    (format!("call {}: {call}", call.number), Tone::Detail)
+                }
+            },
+            Event::HookEnded { hook, failure, .. } => {
+                let which = if hook.part == Part::Main { "hook".to_owned() } else { format!("{} hook", hook.part) };
+                let how = if failure.is_some() { "failed" } else { "ended" };
+                (format!("{which} {how}"), Tone::Detail)
+            }
             Event::TransferProgressed { moved, total, left, .. } => (moved_so_far(*moved, *total, *left), Tone::Detail),
             Event::AttemptTimedOut { .. } => {
                 ("takes longer than its timeout and is being stopped".to_owned(), Tone::Bad)
@@ -150,9 +162,10 @@ impl Teller {
             Event::TaskFailed { .. } => ("is given up; the run goes on without it".to_owned(), Tone::Bad),
             Event::TaskParked { why, .. } => match why {
                 ParkCause::Failed(_) => ("waits for a decision".to_owned(), Tone::Ask),
-                ParkCause::Unknown { .. } | ParkCause::UndoFailed(_) | ParkCause::NoReturn(_) => {
-                    (format!("waits for a decision: {why}"), Tone::Ask)
-                }
+                ParkCause::Unknown { .. }
+                | ParkCause::HookDiffers { .. }
+                | ParkCause::UndoFailed(_)
+                | ParkCause::NoReturn(_) => (format!("waits for a decision: {why}"), Tone::Ask),
             },
             Event::WordTaken { by, word, refused, .. } => {
                 let (said, why) = said(word);
@@ -260,6 +273,9 @@ pub(crate) fn task_of(event: &Event) -> Option<&TaskId> {
         | Event::JobExited { job, .. }
         | Event::JobLost { job, .. }
         | Event::JobStopped { job, .. } => Some(&job.attempt.task),
+        Event::HookStarted { hook } | Event::HookCalled { hook, .. } | Event::HookEnded { hook, .. } => {
+            Some(&hook.attempt.task)
+        }
         Event::RunCreated { .. }
         | Event::TakenOver { .. }
         | Event::PlanReplaced { .. }

@@ -213,7 +213,8 @@ impl PlanBack {
             | Action::Put(_)
             | Action::Get(_)
             | Action::Transfer(_)
-            | Action::Reboot(_) => true,
+            | Action::Reboot(_)
+            | Action::Hook(_) => true,
             Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) | Action::Approve(_) => false,
         };
         let has_undo = |step: &&usize| plan.steps[**step].step.undo.is_some();

@@ -267,6 +267,12 @@ pub enum Part {
     Verify,
     /// `undo`.
     Undo,
+    /// The hook before the action: no job, but it prints.
+    Before,
+    /// The hook after the action: no job, but it prints.
+    After,
+    /// What a hook has a host do; numbered through the attempt.
+    Call,
 }
 
 impl Part {
@@ -274,7 +280,7 @@ impl Part {
     pub fn only_looks(self) -> bool {
         match self {
             Self::Unless | Self::Verify => true,
-            Self::Main | Self::Undo => false,
+            Self::Main | Self::Undo | Self::Before | Self::After | Self::Call => false,
         }
     }
 
@@ -284,6 +290,9 @@ impl Part {
             Self::Main => "main",
             Self::Verify => "verify",
             Self::Undo => "undo",
+            Self::Before => "before",
+            Self::After => "after",
+            Self::Call => "call",
         }
     }
 }

@@ -11,16 +11,13 @@ use piton_core::plan::Plan;
 use piton_core::run::{Change, Event, IllegalEvent, Input, Outcome, Recorded, Run, WordId};
 use tokio::sync::{mpsc, watch};
 
-use crate::clock::Clock;
 use crate::executor::{Executor, lock_change};
 use crate::journal::{Batch, Journal, JournalError, Lease, NewRun, RunStatus};
 use crate::mail::{deliver, unread};
-use crate::observer::{Notice, Observer};
-use crate::output::OutputSink;
-use crate::secrets::Secrets;
+use crate::observer::Notice;
+use crate::ports::Ports;
 use crate::secrets::news::{Discreet, mask_input};
 use crate::secrets::vault::Vault;
-use crate::transport::Transport;
 
 /// How long a lease lasts without being renewed. Another engine can take a run over this long after its engine stopped.
 pub const LEASE: Duration = Duration::from_secs(10);
@@ -33,23 +30,6 @@ const PAGE: usize = 10_000;
 
 /// How much news is taken into one append.
 const MAX_BATCH: usize = 256;
-
-/// What a driver needs from outside.
-#[derive(Clone)]
-pub struct Ports {
-    /// Keeps the runs.
-    pub journal: Arc<dyn Journal>,
-    /// Reaches the hosts.
-    pub transport: Arc<dyn Transport>,
-    /// Tells the time.
-    pub clock: Arc<dyn Clock>,
-    /// Keeps what jobs print.
-    pub outputs: Arc<dyn OutputSink>,
-    /// Looks on.
-    pub observer: Arc<dyn Observer>,
-    /// Fetches secrets.
-    pub secrets: Arc<dyn Secrets>,
-}
 
 /// How driving came to an end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

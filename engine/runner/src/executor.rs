@@ -10,15 +10,17 @@ use piton_core::run::{Change, Effect, Held, Input, Refusal, Run, TimerId};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 
-use crate::driver::Ports;
+use crate::ports::Ports;
 use crate::secrets::vault::Vault;
 use crate::transport::Launch;
 
+use hook::Evaluation;
 use job::{Carrying, JobTask};
 
 pub(crate) use hold::lock_change;
 
 mod hold;
+mod hook;
 mod job;
 mod transfer;
 
@@ -42,6 +44,7 @@ pub(crate) struct Executor {
     jobs: HashMap<JobId, Carrying>,
     /// Jobs that are not followed any more because they are to be stopped.
     let_go: HashMap<JobId, Carrying>,
+    hooks: HashMap<JobId, Evaluation>,
     others: HashMap<Other, AbortHandle>,
     finished: BTreeMap<HostName, Finished>,
     met: BTreeSet<HostName>,
@@ -86,6 +89,7 @@ impl Executor {
             rang,
             jobs: HashMap::new(),
             let_go: HashMap::new(),
+            hooks: HashMap::new(),
             others: HashMap::new(),
             finished: BTreeMap::new(),
             met: BTreeSet::new(),
@@ -129,6 +133,10 @@ impl Executor {
                 match JobTask::new(&self.ports, &self.vault, run, job, self.news.clone()) {
                     Ok(task) => {
                         self.met.insert(task.host().clone());
+                        let task = match run.call_of(job) {
+                            Some((hook, call)) => task.asked_by(self.hook(run, &hook).asked(), call.number),
+                            None => task,
+                        };
                         self.jobs.insert(job.clone(), task.carry(launch));
                     }
                     Err(why) => self.report(Input::JobRefused { job: job.clone(), why: Refusal::Refused(why) }),
@@ -150,6 +158,11 @@ impl Executor {
                 let handle = transfer::begin(&self.ports, &self.vault, run, attempt, news).abort_handle();
                 self.others.insert(Other::Transfer(attempt.clone()), handle);
             }
+            Effect::Hook(hook) => {
+                let (ports, vault, news) = (self.ports.clone(), self.vault.clone(), self.news.clone());
+                self.hook(run, hook).begin(&ports, &vault, run, hook, news);
+            }
+            Effect::Answer { hook, .. } => self.hook(run, hook).answer(run, hook),
             Effect::Wake { timer, at } => {
                 let (clock, news, at, id) = (self.ports.clock.clone(), self.news.clone(), *at, timer.clone());
                 let handle = tokio::spawn(async move {
@@ -164,6 +177,11 @@ impl Executor {
                 self.others.insert(Other::Hold(task.clone()), waiting.abort_handle());
             }
         }
+    }
+
+    /// The hook, which the job that it asked for may come before.
+    fn hook(&mut self, run: &Run, hook: &JobId) -> &mut Evaluation {
+        self.hooks.entry(hook.clone()).or_insert_with(|| Evaluation::of(run, hook))
     }
 
     fn launch(&self, run: &Run, job: &JobId, fresh: bool) -> Launch {
@@ -193,7 +211,7 @@ impl Executor {
             Effect::Carry(job) => {
                 let Some(carrying) = self.jobs.remove(&job) else { return };
                 if let Some(printed) = carrying.left.get() {
-                    self.finished(run, &job, *printed);
+                    self.finished(run, carrying.host, &job, *printed);
                 } else {
                     carrying.handle.abort();
                     self.let_go.insert(job, carrying);
@@ -208,6 +226,8 @@ impl Executor {
                     handle.abort();
                 }
             }
+            Effect::Hook(hook) => drop(self.hooks.remove(&hook)),
+            Effect::Answer { .. } => {}
             Effect::Wake { timer, .. } => {
                 if let Some(handle) = self.others.remove(&Other::timer(&timer)) {
                     handle.abort();
@@ -222,8 +242,7 @@ impl Executor {
     }
 
     /// The job's result is durable: its files on the host have done their work.
-    fn finished(&mut self, run: &Run, job: &JobId, printed: bool) {
-        let Some(host) = job::host_of(job) else { return };
+    fn finished(&mut self, run: &Run, host: HostName, job: &JobId, printed: bool) {
         // What a script printed stands in its files: a secret is not to stand there for longer than it must.
         let forget_printed = if run.plan().secrets.is_empty() { FORGET_PRINTED } else { 1 };
         let run = run.id();
@@ -270,6 +289,7 @@ impl Executor {
         for (_, carrying) in self.jobs.drain().chain(self.let_go.drain()) {
             carrying.handle.abort();
         }
+        self.hooks.clear();
         for (_, handle) in self.others.drain() {
             handle.abort();
         }

@@ -4,11 +4,14 @@
 pub mod clock;
 mod driver;
 mod executor;
+pub mod hooks;
 pub mod journal;
 mod mail;
 pub mod observer;
 pub mod output;
+mod ports;
 pub mod secrets;
 pub mod transport;
 
-pub use driver::{DriveError, Driver, End, LEASE, Ports, Stay, load, load_up_to};
+pub use driver::{DriveError, Driver, End, LEASE, Stay, load, load_up_to};
+pub use ports::Ports;

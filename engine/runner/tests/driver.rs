@@ -12,6 +12,7 @@ use piton_core::ids::RunId;
 use piton_core::plan::Plan;
 use piton_core::run::{Event, Outcome, Recorded, Run, Word};
 use piton_core::time::Timestamp;
+use piton_runner::hooks::NoHooks;
 use piton_runner::journal::{Journal, JournalError, RunStatus};
 use piton_runner::observer::{Notice, Observer};
 use piton_runner::output::Stream;
@@ -73,6 +74,7 @@ impl World {
             transport: self.hosts.clone(),
             clock: self.clock.clone(),
             outputs: Arc::new(NoOutput),
+            hooks: Arc::new(NoHooks),
             observer: self.looker.clone(),
             secrets: Arc::new(piton_runner::secrets::NoSecrets),
         }

@@ -11,6 +11,7 @@ use piton_core::run::{Event, Outcome, Recorded, Run, TaskState, Word};
 use piton_core::testing::{Said, Say, Test, World};
 use piton_core::time::Timestamp;
 use piton_runner::clock::Clock;
+use piton_runner::hooks::NoHooks;
 use piton_runner::journal::Journal;
 use piton_runner::observer::{Notice, Observer};
 use piton_runner::output::Stream;
@@ -139,6 +140,7 @@ impl<'a> Player<'a> {
             transport: self.hosts.clone(),
             clock: self.clock.clone(),
             outputs: self.outputs.clone(),
+            hooks: Arc::new(NoHooks),
             observer: self.prompter.clone(),
             secrets: Arc::new(SimSecrets(self.staged.test.secrets.clone())),
         }

@@ -10,6 +10,7 @@ use openssh::{ControlPersist, KnownHosts, Session, SessionBuilder};
 use piton_core::ids::HostName;
 use piton_core::inventory::SshSettings;
 
+use crate::ciphers;
 use crate::options::Options;
 use crate::script::is_user;
 
@@ -88,6 +89,9 @@ impl Destination {
             message: format!("no directory for the sockets of ssh: {error}"),
             hope: Hope::None,
         })?;
+        let config = self.settings.config.as_deref().map(expand);
+        let ours = ciphers::file(&directory, config.as_deref())
+            .map_err(|error| ConnectError { message: error.to_string(), hope: Hope::None })?;
         let mut builder = SessionBuilder::default();
         builder
             .known_hosts_check(KnownHosts::Strict)
@@ -110,8 +114,8 @@ impl Destination {
         if let Some(identity) = &settings.identity {
             builder.keyfile(expand(identity));
         }
-        if let Some(config) = &settings.config {
-            builder.config_file(expand(config));
+        if let Some(config) = ours.as_ref().or(config.as_ref()) {
+            builder.config_file(config);
         }
         if let Some(known_hosts) = &settings.known_hosts {
             builder.user_known_hosts_file(expand(known_hosts));
@@ -119,7 +123,14 @@ impl Destination {
         if let Some(jump) = &settings.jump {
             builder.jump_hosts(jump.split(','));
         }
-        builder.connect_mux(self.address()).await.map_err(|error| self.explain(&error))
+        builder.connect_mux(self.address()).await.map_err(|error| {
+            let mut error = self.explain(&error);
+            // What is wrong in a file is wrong in theirs.
+            if let (Some(ours), Some(theirs)) = (&ours, &config) {
+                error.message = error.message.replace(&*ours.to_string_lossy(), &theirs.to_string_lossy());
+            }
+            error
+        })
     }
 
     fn address(&self) -> &str {
@@ -159,7 +170,8 @@ impl Destination {
             return ConnectError { message, hope: Hope::None };
         }
         let hopeless = ["Permission denied", "Too many authentication failures", "Bad configuration option"];
-        let hopeless = hopeless.iter().chain(&["Bad owner or permissions", "No such file", "terminating, "]);
+        let hopeless =
+            hopeless.iter().chain(&["Bad owner or permissions", "No such file", "terminating, ", "no matching "]);
         let no_ssh = matches!(error, openssh::Error::Connect(e) if e.kind() == io::ErrorKind::NotFound);
         let hope = if no_ssh || hopeless.into_iter().any(|text| said.contains(text)) {
             Hope::None

@@ -9,6 +9,7 @@
 //! - The host needs a POSIX `sh` and what every Linux has; nothing of ours is installed there.
 
 mod carry;
+mod ciphers;
 mod collect;
 mod connect;
 mod files;

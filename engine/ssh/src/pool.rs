@@ -385,7 +385,7 @@ fn is_refusal(error: &str) -> bool {
 }
 
 /// Tells our lines from whatever else is printed. It need not be secret.
-fn nonce() -> String {
+pub(crate) fn nonce() -> String {
     use std::hash::{BuildHasher as _, Hasher as _};
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let random = std::hash::RandomState::new().build_hasher().finish();

@@ -141,7 +141,13 @@ impl Machine {
     pub fn jobs(&self) -> Vec<JobId> {
         let job = |effect: &Effect| match effect {
             Effect::Carry(job) => Some(job.clone()),
-            Effect::Fetch | Effect::Stop(_) | Effect::Transfer(_) | Effect::Wake { .. } | Effect::Hold(_) => None,
+            Effect::Fetch
+            | Effect::Stop(_)
+            | Effect::Transfer(_)
+            | Effect::Hook(_)
+            | Effect::Answer { .. }
+            | Effect::Hold(_)
+            | Effect::Wake { .. } => None,
         };
         self.run.wanted().filter_map(job).collect()
     }
@@ -167,8 +173,10 @@ impl Machine {
             | Effect::Carry(_)
             | Effect::Stop(_)
             | Effect::Transfer(_)
-            | Effect::Wake { .. }
-            | Effect::Hold(_) => None,
+            | Effect::Hook(_)
+            | Effect::Answer { .. }
+            | Effect::Hold(_)
+            | Effect::Wake { .. } => None,
         });
         found.unwrap_or_else(|| panic!("no job of {task} is wanted, but {:?}", self.wanted()))
     }
@@ -222,7 +230,13 @@ impl Machine {
             .wanted()
             .filter_map(|effect| match effect {
                 Effect::Wake { timer, at } => Some((timer.what == TimerKind::Deadline, *at, timer.clone())),
-                Effect::Fetch | Effect::Carry(_) | Effect::Stop(_) | Effect::Transfer(_) | Effect::Hold(_) => None,
+                Effect::Fetch
+                | Effect::Carry(_)
+                | Effect::Stop(_)
+                | Effect::Transfer(_)
+                | Effect::Hook(_)
+                | Effect::Hold(_)
+                | Effect::Answer { .. } => None,
             })
             .collect();
         timers.sort();
@@ -261,6 +275,8 @@ fn show(effect: &Effect) -> String {
         Effect::Carry(job) => format!("carry {job}"),
         Effect::Stop(job) => format!("stop {job}"),
         Effect::Transfer(attempt) => format!("transfer {attempt}"),
+        Effect::Hook(hook) => format!("hook {hook}"),
+        Effect::Answer { hook, answered } => format!("answer {answered} of {hook}"),
         Effect::Hold(None) => "hold".to_owned(),
         Effect::Hold(Some(task)) => format!("hold {task}"),
         Effect::Wake { timer, at } => format!("wake {} {:?} at {}", timer.task, timer.what, at.0),
@@ -323,6 +339,9 @@ pub fn check_order(plan: &Plan, log: &[Recorded<Event>]) {
             | Event::JobLost { .. }
             | Event::JobStopped { .. }
             | Event::Transferred { .. }
+            | Event::HookStarted { .. }
+            | Event::HookCalled { .. }
+            | Event::HookEnded { .. }
             | Event::TransferProgressed { .. }
             | Event::AttemptTimedOut { .. }
             | Event::AttemptFailed { .. }
@@ -354,6 +373,6 @@ pub fn check_order(plan: &Plan, log: &[Recorded<Event>]) {
 pub fn only_looks(job: &JobId) -> bool {
     match job.part {
         Part::Unless | Part::Verify => true,
-        Part::Main | Part::Undo => false,
+        Part::Main | Part::Undo | Part::Before | Part::After | Part::Call => false,
     }
 }

@@ -164,8 +164,10 @@ impl Manner for Display {
 
     fn fact(&mut self, recorded: &Recorded<Event>, progress: (u32, u32)) {
         self.progress = progress;
-        if let Event::JobExited { job, .. } | Event::JobStopped { job, .. } | Event::JobLost { job, .. } =
-            &recorded.event
+        if let Event::JobExited { job, .. }
+        | Event::JobStopped { job, .. }
+        | Event::JobLost { job, .. }
+        | Event::HookEnded { hook: job, .. } = &recorded.event
         {
             let row = self.rows.get_mut(&job.attempt.task);
             let mut rest = Vec::new();
@@ -213,6 +215,9 @@ impl Manner for Display {
             Event::RetryScheduled { .. }
             | Event::TaskUnstartable { .. }
             | Event::Transferred { .. }
+            | Event::HookStarted { .. }
+            | Event::HookCalled { .. }
+            | Event::HookEnded { .. }
             | Event::TransferProgressed { .. }
             | Event::AttemptTimedOut { .. }
             | Event::ProbeScheduled { .. }

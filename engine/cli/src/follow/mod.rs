@@ -97,8 +97,8 @@ impl Observer for Onlooker {
 
     fn printed(&self, job: &JobId, stream: Stream, bytes: &[u8]) {
         let shown = match job.part {
-            Part::Main | Part::Undo => true,
-            Part::Unless | Part::Verify => self.all_parts,
+            Part::Main | Part::Undo | Part::Before | Part::After => true,
+            Part::Unless | Part::Verify | Part::Call => self.all_parts,
         };
         if !shown || bytes.is_empty() {
             return;

@@ -67,8 +67,10 @@ impl Manner for Plain {
     }
 
     fn fact(&mut self, recorded: &Recorded<Event>, _progress: (u32, u32)) {
-        if let Event::JobExited { job, .. } | Event::JobStopped { job, .. } | Event::JobLost { job, .. } =
-            &recorded.event
+        if let Event::JobExited { job, .. }
+        | Event::JobStopped { job, .. }
+        | Event::JobLost { job, .. }
+        | Event::HookEnded { hook: job, .. } = &recorded.event
         {
             let mut rest = Vec::new();
             self.lines.finish(job, |stream, line| rest.push(output_line(&self.times, self.color, job, stream, line)));

@@ -209,6 +209,9 @@ impl JobStory {
             Part::Unless => "unless",
             Part::Verify => "verify",
             Part::Undo => "undo",
+            Part::Before => "before",
+            Part::After => "after",
+            Part::Call => "call of a hook",
         };
         let often = if self.rounds > 1 { format!(" (asked {} times)", self.rounds) } else { String::new() };
         format!("{part}: {}{often}", self.end)

@@ -13,6 +13,7 @@ use crate::inventory;
 use crate::planning;
 use crate::project::{self, Found};
 use crate::screen::{GREEN, Screen};
+use crate::scripts;
 
 /// Find every fault of runbooks, of the inventory and of piton.toml at once
 ///
@@ -45,6 +46,17 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
     }
 
     let mut good = Vec::new();
+    if let Some(project) = project.as_ref().filter(|_| args.runbooks.is_empty()) {
+        let scripts = keep_faults(scripts::load(&project.root), &mut faults)?.unwrap_or_default();
+        for script in scripts.sources() {
+            let own = scripts.check(script);
+            if own.is_empty() {
+                let json = json!({ "script": true });
+                good.push(Good { file: script.name.to_string(), what: "script of hooks".to_owned(), json });
+            }
+            faults.extend(own);
+        }
+    }
     let tests: Vec<_> = found.iter().map(|f| super::test::test_of(Path::new(f.source.name.as_ref()))).collect();
     if let Some(path) = hosts.as_ref().and_then(|h| h.from.clone()) {
         let number = hosts.as_ref().map_or(0, |h| h.inventory.hosts.len());
@@ -62,6 +74,19 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
         let json = json!({ "runbook": runbook.name, "title": runbook.title, "steps": steps });
         let plannable =
             runbook.params.iter().all(|p| p.default.is_some() || !p.required || p.kind == ParamKind::Secret);
+        let hooked = runbook.steps.iter().chain(&runbook.finally).any(|step| step.has_hook());
+        if hooked {
+            let scripts = keep_faults(scripts::load(Path::new(&base)), &mut faults)?;
+            let own = scripts.map(|scripts| scripts.check_runbook(&runbook, &source));
+            match own {
+                Some(own) if own.is_empty() => {}
+                Some(mut own) => {
+                    faults.append(&mut own);
+                    continue;
+                }
+                None => continue,
+            }
+        }
         if let Some(hosts) = hosts.as_ref().filter(|_| plannable) {
             let planned = planning::build(runbook, &BTreeMap::new(), hosts, Path::new(&base), &source);
             if keep_faults(planned, &mut faults)?.is_none() {
@@ -74,6 +99,7 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
         let source = keep_faults(project::read(path, &path.display().to_string()), &mut faults)?;
         good.extend(source.and_then(|source| test(&source, &mut faults)));
     }
+    faults.dedup();
     tell(&good, faults, screen)
 }
 

@@ -66,6 +66,12 @@ enum PartChoice {
     Verify,
     /// Taking it back
     Undo,
+    /// The hook before the action
+    Before,
+    /// The hook after the action
+    After,
+    /// What hooks have hosts do
+    Call,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -185,8 +191,10 @@ impl Known {
             let page = store.journal.read(run.id(), self.next.max(1), PAGE).await?;
             for recorded in &page {
                 self.next = recorded.seq + 1;
-                if let Event::JobExited { job, .. } | Event::JobStopped { job, .. } | Event::JobLost { job, .. } =
-                    &recorded.event
+                if let Event::JobExited { job, .. }
+                | Event::JobStopped { job, .. }
+                | Event::JobLost { job, .. }
+                | Event::HookEnded { hook: job, .. } = &recorded.event
                     && !self.jobs.contains(job)
                 {
                     self.jobs.push(job.clone());
@@ -199,8 +207,10 @@ impl Known {
         self.wanted = run
             .wanted()
             .filter_map(|effect| match effect {
-                Effect::Carry(job) | Effect::Stop(job) => Some(job.clone()),
-                Effect::Fetch | Effect::Transfer(_) | Effect::Wake { .. } | Effect::Hold(_) => None,
+                Effect::Carry(job) | Effect::Stop(job) | Effect::Hook(job) => Some(job.clone()),
+                Effect::Fetch | Effect::Answer { .. } | Effect::Transfer(_) | Effect::Wake { .. } | Effect::Hold(_) => {
+                    None
+                }
             })
             .collect();
         Ok(())
@@ -214,12 +224,16 @@ fn jobs(args: &Args, known: &Known, wanted: Option<&BTreeSet<TaskId>>) -> Vec<Jo
         PartChoice::Unless => Part::Unless,
         PartChoice::Verify => Part::Verify,
         PartChoice::Undo => Part::Undo,
+        PartChoice::Before => Part::Before,
+        PartChoice::After => Part::After,
+        PartChoice::Call => Part::Call,
     };
     let all: Vec<&JobId> = known
         .jobs
         .iter()
         .chain(known.wanted.iter().filter(|job| !known.jobs.contains(job)))
-        .filter(|job| job.part == part)
+        // A hook's action is what it says and what it has hosts do.
+        .filter(|job| job.part == part || (part == Part::Main && job.part == Part::Call))
         .filter(|job| wanted.is_none_or(|tasks| tasks.contains(&job.attempt.task)))
         .collect();
     let last_of = |task: &TaskId| all.iter().filter(|j| j.attempt.task == *task).map(|j| j.attempt.number).max();

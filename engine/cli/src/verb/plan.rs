@@ -6,7 +6,7 @@ use std::sync::Arc;
 use piton_core::forecast::Forecast;
 use piton_core::ids::{AttemptId, HostName, JobId, Part, RunId};
 use piton_core::plan::{Plan, PlannedStep};
-use piton_core::run::{JobText, Run, TransferText};
+use piton_core::run::{Run, TransferText};
 use piton_core::runbook::{Action, OnFailure, Repeat, Retry, RetryOn};
 use piton_core::time::show_duration;
 use piton_core::value::to_text;
@@ -16,16 +16,18 @@ use crate::cli::Globals;
 use crate::exit::{Code, Failure, count};
 use crate::history;
 use crate::planning::{self, Wanted};
-use crate::screen::{BOLD, CYAN, DIM, Out, Screen};
+use crate::screen::{BOLD, Out, Screen};
 use crate::tell::names as names_of;
 use crate::visible::visible_lines;
 use crate::{asking, queue};
 
 use moves::{reboots, transfers};
 use secrets::secrets_of;
+use texts::{hook, job_text, scripts};
 
 mod moves;
 mod secrets;
+mod texts;
 
 /// Show what a run would do, on each host, and the way back
 ///
@@ -103,6 +105,9 @@ pub(crate) fn text(run: &Run, out: &mut Out) -> Result<(), Failure> {
             out.line(format_args!("  {name} = {}", value.replace('\n', "\n    ")))?;
         }
     }
+    for (name, text) in &plan.scripts {
+        out.line(format_args!("script  scripts/{name}.rhai, {} lines, stored with the run", text.lines().count()))?;
+    }
     if !plan.secrets.is_empty() {
         out.line("secrets")?;
         for (name, source) in &plan.secrets {
@@ -150,6 +155,9 @@ fn step(out: &mut Out, plan: &Plan, run: &Run, index: usize, planned: &PlannedSt
     for (name, value) in &step.env {
         out.line(format_args!("   env      {name}={}", value.source()))?;
     }
+    if let Some(before) = &step.before {
+        hook(out, "before", before)?;
+    }
     let secrets = secrets_of(plan, step);
     if !secrets.is_empty() {
         out.line(format_args!("   secrets  {}", secrets.join(", ")))?;
@@ -169,6 +177,7 @@ fn step(out: &mut Out, plan: &Plan, run: &Run, index: usize, planned: &PlannedSt
         }
         Action::Put(_) | Action::Get(_) | Action::Transfer(_) => transfers(out, run, index)?,
         Action::Reboot(reboot) => reboots(out, step, reboot)?,
+        Action::Hook(own) => hook(out, "hook", own)?,
         Action::Assert(all) => {
             for assertion in all {
                 out.line(format_args!("   assert   {}", assertion.that.source()))?;
@@ -187,79 +196,13 @@ fn step(out: &mut Out, plan: &Plan, run: &Run, index: usize, planned: &PlannedSt
         };
         scripts(out, run, index, Part::Verify, &often)?;
     }
+    if let Some(after) = &step.after {
+        hook(out, "after", after)?;
+    }
     if step.undo.is_some() {
         scripts(out, run, index, Part::Undo, "undo")?;
     }
     Ok(())
-}
-
-/// The script of one part, once for all hosts that get the same.
-fn scripts(out: &mut Out, run: &Run, index: usize, part: Part, label: &str) -> Result<(), Failure> {
-    let hosts = &run.plan().steps[index].hosts;
-    let mut same: Vec<(Result<JobText, String>, Vec<HostName>)> = Vec::new();
-    for number in 0..hosts.len().max(1) {
-        // The environment may differ from host to host; it is shown as it is written.
-        let text =
-            job_text(run, index, number, part).map(|text| JobText { env: Vec::new(), sealed: Vec::new(), ..text });
-        let host = hosts.get(number).cloned();
-        match same.iter_mut().find(|(known, _)| *known == text) {
-            Some((_, with)) => with.extend(host),
-            None => same.push((text, host.into_iter().collect())),
-        }
-    }
-    let several = same.len() > 1;
-    for (text, on) in same {
-        let on = if several { format!(" on {}", names(&on)) } else { String::new() };
-        let text = match text {
-            Ok(text) => text,
-            // Only what depends on outputs has no value yet: the script itself is constant.
-            Err(why) => match written(run, index, part) {
-                Some(text) => text,
-                None => {
-                    out.line(format_args!("   {label}{on}: known when it runs ({why})"))?;
-                    continue;
-                }
-            },
-        };
-        let shell = if text.shell == "sh" { String::new() } else { format!(" [{}]", text.shell) };
-        out.line(format_args!("   {}{shell}{on}", out.paint(CYAN, label)))?;
-        for line in visible_lines(text.script.trim_end().as_bytes()).lines() {
-            out.line(format_args!("     {} {line}", out.paint(DIM, "|")))?;
-        }
-    }
-    Ok(())
-}
-
-fn job_text(run: &Run, index: usize, number: usize, part: Part) -> Result<JobText, String> {
-    let tasks = run.graph().tasks_of(index);
-    let task = tasks.start + u32::try_from(number).unwrap_or(u32::MAX);
-    let attempt = AttemptId { task: run.graph().id(task).clone(), number: 1 };
-    run.job_text(&JobId { attempt, part, round: 1 })
-}
-
-/// The script as it stands in the runbook, where it does.
-fn written(run: &Run, index: usize, part: Part) -> Option<JobText> {
-    let step = &run.plan().steps[index].step;
-    let script = match (part, &step.action) {
-        (Part::Unless, _) => step.unless.as_ref(),
-        (Part::Undo, _) => step.undo.as_ref(),
-        (Part::Verify, _) => step.probe().map(|p| &p.script),
-        (Part::Main, Action::Run(script)) => Some(script),
-        (
-            Part::Main,
-            Action::Exec(_)
-            | Action::Put(_)
-            | Action::Get(_)
-            | Action::Transfer(_)
-            | Action::Reboot(_)
-            | Action::Assert(_)
-            | Action::WaitFor(_)
-            | Action::WaitUntil(_)
-            | Action::Approve(_),
-        ) => None,
-    }?;
-    let (shell, script) = (script.shell.clone(), script.text.clone());
-    Some(JobText { shell, script, env: Vec::new(), sealed: Vec::new(), become_user: step.become_user.clone() })
 }
 
 fn modifiers(planned: &PlannedStep) -> Vec<String> {
@@ -315,7 +258,8 @@ fn summary(out: &mut Out, plan: &Plan) -> Result<(), Failure> {
         | Action::Put(_)
         | Action::Get(_)
         | Action::Transfer(_)
-        | Action::Reboot(_) => true,
+        | Action::Reboot(_)
+        | Action::Hook(_) => true,
         Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) | Action::Approve(_) => false,
     };
     let acting: Vec<&PlannedStep> = main.filter(acts).collect();
@@ -348,6 +292,9 @@ fn as_json(plan: &Plan, run: &Run) -> Value {
             let attempt = AttemptId { task: run.graph().id(task).clone(), number: 1 };
             let text = run.job_text(&JobId { attempt, part: Part::Main, round: 1 });
             let mut value = json!({ "task": run.graph().id(task), "needs": needs });
+            if let Action::Hook(hook) = &run.step_of(task).action {
+                value["hook"] = json!(hook.code);
+            }
             if let Ok(TransferText::Transfer { from_host, from, to, manner, .. }) = run.transfer_text(task) {
                 value["transfer"] = json!({ "from_host": from_host, "from": from, "to": to, "manner": manner });
             }

@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use crate::cli::Globals;
 use crate::exit::{Code, Failure, count};
 use crate::faults;
+use crate::planning;
 use crate::project::{self, Project};
 use crate::screen::{GREEN, Out, RED, Screen};
 
@@ -241,7 +242,14 @@ fn plan(test: &Test, runbook: &Runbook, base: &Path, source: &Source) -> Result<
     };
     let given: BTreeMap<String, String> = test.params.clone();
     let params = runbook::read_params(&runbook.params, &given).map_err(placed)?;
-    Plan::build(runbook.clone(), params, &around).map_err(placed)
+    planning::with_scripts(runbook.clone(), params, &around).map_err(|failure| match failure {
+        Failure::Faults(faults) => placed(faults),
+        other @ (Failure::Usage { .. }
+        | Failure::Journal(_)
+        | Failure::Drive(_)
+        | Failure::ReaderGone
+        | Failure::Other { .. }) => vec![test.complaint(other.to_string())],
+    })
 }
 
 fn tell(out: &mut Out, one: &Done, screen: &Screen) -> Result<(), Failure> {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use piton_core::ids::TaskId;
+use piton_core::ids::{Part, TaskId};
 use piton_core::plan::TaskIndex;
 use piton_core::run::{
     At, Event, FailureCause, Hold, Phase, Probing, Recorded, Run, SkipCause, Stopping, TaskState, Undo, Word,
@@ -145,6 +145,14 @@ fn link(run: &Run, queue: &Queue, task: TaskIndex) -> (Link, Option<TaskIndex>) 
                 format!("is not as it should be yet; it is asked again at {}", clock(*next))
             }
             (At::Probe(Probing { next: None, .. }), None) => "is being asked whether it is as it should be".to_owned(),
+            (At::Hook(hooking), None) => {
+                let which =
+                    if hooking.part == Part::Main { "hook".to_owned() } else { format!("{} hook", hooking.part) };
+                match hooking.open() {
+                    Some(call) => format!("is at its {which}, which waits for call {}: {call}", call.number),
+                    None => format!("is at its {which}"),
+                }
+            }
             (At::Settle { loss } | At::Lost(loss), None) => format!("is being looked for: {loss}"),
             (At::Main | At::Transfer | At::Approval(_) | At::Wait(None) | At::Assert | At::Over, None) => {
                 match asking::line(run, task, &Times::here()) {

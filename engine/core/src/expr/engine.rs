@@ -88,7 +88,7 @@ fn without_effects() -> Engine {
     engine.set_max_string_size(MAX_STRING);
     engine.set_max_array_size(MAX_ITEMS);
     engine.set_max_map_size(MAX_ITEMS);
-    for symbol in ["eval", "print", "debug"] {
+    for symbol in ["eval", "print", "debug", "import", "export", "::"] {
         engine.disable_symbol(symbol);
     }
     add_functions(&mut engine);

@@ -75,10 +75,13 @@ impl Plan {
         if !faults.is_empty() {
             return Err(faults);
         }
-        let used: BTreeSet<&HostName> = steps.iter().flat_map(|s| &s.hosts).chain(&sources).collect();
+        let mut used: BTreeSet<HostName> = steps.iter().flat_map(|s| &s.hosts).chain(&sources).cloned().collect();
+        if steps.iter().any(|s| s.step.has_hook()) {
+            used.extend(hosts_of_params(&runbook.params, &params));
+        }
         let hosts = used
             .into_iter()
-            .map(|name| (name.clone(), around.inventory.hosts.get(name).cloned().unwrap_or_default()))
+            .map(|name| (name.clone(), around.inventory.hosts.get(&name).cloned().unwrap_or_default()))
             .collect::<BTreeMap<HostName, Host>>();
         Ok(Self {
             version: Self::VERSION,
@@ -91,6 +94,7 @@ impl Plan {
             secrets,
             hosts,
             project: around.project.to_owned(),
+            scripts: BTreeMap::new(),
             steps,
         })
     }
@@ -106,6 +110,13 @@ pub(crate) fn param_scope(params: &BTreeMap<ParamName, Value>) -> Scope {
     }
     scope.insert("params".to_owned(), Value::Object(all));
     Scope(scope)
+}
+
+/// The hosts that parameters name: a hook may call them, though no step runs on them.
+fn hosts_of_params(declared: &[Param], params: &BTreeMap<ParamName, Value>) -> BTreeSet<HostName> {
+    let named = declared.iter().filter(|param| matches!(param.kind, ParamKind::Host | ParamKind::Hosts));
+    let values = named.filter_map(|param| params.get(&param.name)).flat_map(texts);
+    values.filter_map(|name| HostName::new(&name).ok()).collect()
 }
 
 /// The locks of the run by their names, each once.
@@ -194,7 +205,7 @@ fn select_all(patterns: Vec<String>, around: &Surroundings<'_>) -> Result<Vec<Ho
 fn hosts_of(step: &Step, scope: &Scope, around: &Surroundings<'_>) -> Result<Vec<HostName>, Vec<Fault>> {
     let Some(wanted) = &step.hosts else {
         return Ok(match &step.action {
-            Action::Assert(_) | Action::WaitFor(_) | Action::Approve(_) => Vec::new(),
+            Action::Assert(_) | Action::WaitFor(_) | Action::Hook(_) | Action::Approve(_) => Vec::new(),
             Action::Transfer(Transfer { to_host: Some(host), .. }) => vec![one_host(step, "to", host, scope, around)?],
             Action::Run(_)
             | Action::Exec(_)

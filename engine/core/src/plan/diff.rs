@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use crate::digest::Digest;
 use crate::ids::StepId;
 use crate::time::show_duration;
 use crate::value::{Map, Value};
@@ -87,7 +88,7 @@ impl Plan {
     /// Everything but the steps, flat.
     fn whole(&self) -> BTreeMap<String, Value> {
         let mut all = object(serde_json::to_value(self));
-        for name in ["version", "project", "steps"] {
+        for name in ["version", "project", "steps", "scripts"] {
             all.remove(name);
         }
         let mut flat = BTreeMap::new();
@@ -115,8 +116,15 @@ impl Plan {
                 (_, value) => drop(all.insert(name, value)),
             }
         }
+        if planned.step.has_hook() {
+            // Which of the functions a hook comes to is not known before: each script that the run has can matter.
+            let digest = |text: &String| Value::from(Digest::of(text.as_bytes()).to_string());
+            let digests = self.scripts.iter().map(|(name, text)| (name.clone(), digest(text)));
+            all.insert("scripts".to_owned(), Value::Object(digests.collect()));
+        }
         let mut flat = BTreeMap::new();
         flatten(&mut flat, "", Value::Object(all));
+        flat.retain(|name, _| !name.ends_with(".span.start") && !name.ends_with(".span.end"));
         flat
     }
 }

@@ -46,6 +46,9 @@ pub struct Plan {
     pub hosts: BTreeMap<HostName, Host>,
     /// The directory that relative paths of `put` and `get` begin from; absolute.
     pub project: String,
+    /// The scripts that its hooks use, by name without `.rhai`: what they said when the plan was made.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub scripts: BTreeMap<String, String>,
     /// First those under `steps`, then those under `finally`.
     pub steps: Vec<PlannedStep>,
 }

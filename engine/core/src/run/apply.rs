@@ -2,6 +2,7 @@
 
 mod attempt;
 mod course;
+mod hook;
 mod job;
 mod task;
 
@@ -85,6 +86,11 @@ impl Run {
             Event::JobExited { job, exit, printed, outputs } => self.job_exited(job, *exit, printed, outputs, at),
             Event::JobStopped { job, exit, printed } => self.job_stopped(job, *exit, printed),
             Event::JobLost { job, why } => self.job_lost(job, why, at),
+            Event::HookStarted { hook } => self.hook_started(hook, at),
+            Event::HookCalled { hook, call } => self.hook_called(hook, call, at),
+            Event::HookEnded { hook, outputs, printed, failure } => {
+                self.hook_ended(hook, outputs, printed, failure.is_none(), at)
+            }
             Event::TaskSkipped { task, why } => self.task_skipped(task, why, at),
             Event::TaskSucceeded { task, how } => self.task_succeeded(task, *how, at),
             Event::TaskFailed { task, cause } => self.task_failed(task, cause, at),

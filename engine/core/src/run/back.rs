@@ -128,7 +128,9 @@ impl Run {
         match &self.task(index).state {
             TaskState::Succeeded(how) => Happened::Done(*how),
             TaskState::Skipped(_) => Happened::LeftOut,
-            TaskState::Waiting | TaskState::Pausing(_) => Happened::Failed(None),
+            TaskState::Waiting | TaskState::Pausing(_) | TaskState::Parked(ParkCause::HookDiffers { .. }) => {
+                Happened::Failed(None)
+            }
             TaskState::Failed(FailureCause::Unknown(loss)) | TaskState::Parked(ParkCause::Unknown { loss, .. }) => {
                 Happened::Unknown(loss.clone())
             }
@@ -140,6 +142,7 @@ impl Run {
                 At::Settle { loss } | At::Lost(loss) => Happened::Unknown(loss.clone()),
                 At::Unless
                 | At::Main
+                | At::Hook(_)
                 | At::Transfer
                 | At::Wait(_)
                 | At::Assert
@@ -158,7 +161,8 @@ impl Run {
             | Action::Put(_)
             | Action::Get(_)
             | Action::Transfer(_)
-            | Action::Reboot(_) => true,
+            | Action::Reboot(_)
+            | Action::Hook(_) => true,
             Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) | Action::Approve(_) => false,
         };
         if let (Some(run), TaskState::Succeeded(_), true) = (task.taken, &task.state, acts) {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::TaskId;
 
-use super::event::Exit;
+use super::process::Exit;
 
 /// Why a task is not done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +58,8 @@ pub enum FailureCause {
     Asserted(Vec<String>),
     /// An expression has no value here, or an output cannot be read.
     Expression(String),
+    /// A hook ended badly, or could not be evaluated.
+    Hook(String),
     /// A file could not be transferred.
     Transfer(String),
     /// The outcome is unknown, and the run goes on as after a failure.
@@ -112,6 +114,16 @@ pub enum ParkCause {
         loss: LossCause,
         /// What `unless` or `verify` said afterwards, if the step has them.
         looked: Option<String>,
+    },
+    /// A hook that was evaluated again after a crash asked for something else than the journal has: what it goes on
+    /// to do would not be what was begun.
+    HookDiffers {
+        /// Which of its calls, from 1.
+        number: u32,
+        /// The call in the journal.
+        recorded: String,
+        /// The call that was made now.
+        made: String,
     },
     /// Its undo failed.
     UndoFailed(FailureCause),

@@ -1,9 +1,10 @@
 //! Decides which facts follow from news. Changes nothing: what follows from what is tried out on a copy.
 
+mod hooks;
 mod jobs;
 mod progress;
 
-use crate::ids::{JobId, TaskId};
+use crate::ids::{AttemptId, JobId, Part, TaskId};
 use crate::plan::TaskIndex;
 use crate::time::Timestamp;
 
@@ -71,6 +72,11 @@ impl Draft {
                     let before = self.at(task);
                     let (outputs, unreadable) = match outputs {
                         Ok(values) => (values.clone(), None),
+                        // A hook is told, and goes on or not.
+                        Err(why) if job.part == Part::Call => {
+                            let said = [("error".to_owned(), why.as_str().into())];
+                            (said.into_iter().collect(), None)
+                        }
                         Err(why) => (crate::value::Map::new(), Some(why.clone())),
                     };
                     self.push(Event::JobExited { job: job.clone(), exit: *exit, printed: printed.clone(), outputs });
@@ -95,13 +101,18 @@ impl Draft {
                     self.refused(task, job.part, why);
                 }
             }
+            Input::HookCalled { hook, call } => self.hook_called(hook, call),
+            Input::HookDiffered { hook, number, recorded, made } => {
+                self.hook_differed(hook, *number, recorded, made);
+            }
+            Input::HookEnded { hook, end, printed } => self.hook_ended(hook, end, printed),
             Input::Transferred { attempt, bytes, digest } => {
                 let effect = Effect::Transfer(attempt.clone());
                 if let Some(task) = self.run.graph.find(&attempt.task).filter(|_| self.run.wanted.contains(&effect)) {
                     let (bytes, digest, number) = (*bytes, *digest, attempt.number);
                     self.push(Event::Transferred { task: attempt.task.clone(), attempt: number, bytes, digest });
                     if self.at(task) == Some(At::Over) {
-                        self.push(Event::TaskSucceeded { task: self.name(task), how: SuccessCause::Ran });
+                        self.succeed(task, SuccessCause::Ran);
                     }
                 }
             }
@@ -161,6 +172,11 @@ impl Draft {
     }
 
     pub(super) fn succeed(&mut self, task: TaskIndex, how: SuccessCause) {
+        let worked = matches!(how, SuccessCause::Ran | SuccessCause::FoundDone);
+        if worked && self.run.step_of(task).after.is_some() && self.stopping(task).is_none() {
+            let attempt = AttemptId { task: self.name(task), number: self.run.task(task).attempts };
+            return self.push(Event::HookStarted { hook: JobId { attempt, part: Part::After, round: 1 } });
+        }
         self.push(Event::TaskSucceeded { task: self.name(task), how });
     }
 }

@@ -15,6 +15,15 @@ pub enum Effect {
     Stop(JobId),
     /// Have the attempt's files transferred.
     Transfer(AttemptId),
+    /// Have the hook evaluated: what it has been answered before is told to it again, and what it asks for is reported.
+    Hook(JobId),
+    /// Have the hook told what it was answered.
+    Answer {
+        /// Which hook.
+        hook: JobId,
+        /// How many of its calls are answered.
+        answered: u32,
+    },
     /// Report when `at` has come.
     Wake {
         /// Which timer.

@@ -11,7 +11,9 @@ use crate::time::Timestamp;
 use crate::value::{Map, Value};
 
 use super::cause::{FailureCause, LossCause, Outcome, ParkCause, SkipCause, SuccessCause};
+use super::hook::HookCall;
 use super::input::{Word, WordId};
+use super::process::{BootId, Exit, Printed};
 use super::taken::TakenTask;
 
 /// An entry of the journal: what, when, and its place in the run, counted from 1 without gaps.
@@ -148,6 +150,32 @@ pub enum Event {
         bytes: u64,
         /// The digest of the file (of the sorted list of digests, for a directory).
         digest: Digest,
+    },
+    /// The hook after the action may begin. (The one before it begins with the attempt, the action itself when its turn comes.)
+    HookStarted {
+        /// Which.
+        hook: JobId,
+    },
+    /// A hook asked for something: from here on the job that does it may exist.
+    HookCalled {
+        /// Which hook.
+        hook: JobId,
+        /// What it asked for.
+        call: HookCall,
+    },
+    /// A hook came to its end.
+    HookEnded {
+        /// Which.
+        hook: JobId,
+        /// What it put out by name.
+        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        outputs: Map<String, Value>,
+        /// What it logged.
+        #[serde(default)]
+        printed: Printed,
+        /// Why it ended badly, if it did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failure: Option<String>,
     },
     /// A file transfer has come so far; written now and then, for those who look on.
     TransferProgressed {
@@ -341,39 +369,4 @@ pub enum Event {
         /// How.
         outcome: Outcome,
     },
-}
-
-/// A host's boot id, from `/proc/sys/kernel/random/boot_id` (random(4)); new at each boot.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct BootId(pub String);
-
-/// An exit status as a POSIX shell reports it: 0 to 255, above 128 for death by signal (status − 128).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Exit(pub u8);
-
-impl Exit {
-    /// Exit status 0.
-    pub fn is_success(self) -> bool {
-        self.0 == 0
-    }
-}
-
-/// What a job printed, as far as the journal knows it; the bytes are in the output files.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Printed {
-    /// Standard output.
-    pub out: Option<Extent>,
-    /// Standard error.
-    pub err: Option<Extent>,
-}
-
-/// Length and digest of a stream of bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Extent {
-    /// Bytes.
-    pub len: u64,
-    /// BLAKE3 over all of them.
-    pub digest: Digest,
 }

@@ -10,7 +10,8 @@ use crate::value::{Map, Value};
 
 use super::cause::LossCause;
 use super::effect::TimerId;
-use super::event::{BootId, Exit, Printed};
+use super::hook::HookCall;
+use super::process::{BootId, Exit, Printed};
 
 /// News about a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,6 +72,33 @@ pub enum Input {
         /// Its exit status, where it left one.
         exit: Option<Exit>,
         /// What it printed.
+        printed: Printed,
+    },
+    /// A hook asks for something that it has not asked for before; `round` and `answer` are given to it.
+    HookCalled {
+        /// Which hook.
+        hook: JobId,
+        /// What it asks for.
+        call: HookCall,
+    },
+    /// A hook that was evaluated again asked for something else than what stands in the journal.
+    HookDiffered {
+        /// Which hook.
+        hook: JobId,
+        /// Which of its calls, from 1.
+        number: u32,
+        /// What stands in the journal.
+        recorded: String,
+        /// What it asked for.
+        made: String,
+    },
+    /// A hook came to its end.
+    HookEnded {
+        /// Which.
+        hook: JobId,
+        /// Its outputs, or why it ended badly.
+        end: Result<Map<String, Value>, String>,
+        /// What it logged.
         printed: Printed,
     },
     /// A file transfer is complete.

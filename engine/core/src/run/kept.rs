@@ -87,6 +87,14 @@ impl Run {
                     return effects;
                 }
                 match &attempt.at {
+                    At::Hook(hooking) => {
+                        let Some(hook) = self.hook_of(index, task) else { return effects };
+                        let answered = hooking.answered();
+                        if answered > 0 {
+                            effects.push(Effect::Answer { hook: hook.clone(), answered });
+                        }
+                        effects.push(Effect::Hook(hook));
+                    }
                     At::Transfer => effects.push(Effect::Transfer(AttemptId {
                         task: self.graph.id(index).clone(),
                         number: task.attempts,

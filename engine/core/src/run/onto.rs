@@ -149,7 +149,7 @@ impl Run {
         match &task.state {
             TaskState::Waiting if task.attempts == 0 => Firm::Not,
             TaskState::Waiting | TaskState::Active(_) | TaskState::Pausing(_) => Firm::Yes("has begun"),
-            TaskState::Parked(ParkCause::Unknown { .. }) => {
+            TaskState::Parked(ParkCause::Unknown { .. } | ParkCause::HookDiffers { .. }) => {
                 Firm::Yes("may have happened: `resolve`, `skip` or `retry` it first")
             }
             TaskState::Parked(ParkCause::Failed(_) | ParkCause::UndoFailed(_) | ParkCause::NoReturn(_)) => Firm::Failed,

@@ -7,7 +7,8 @@ use crate::plan::Plan;
 use crate::time::Timestamp;
 
 use super::apply::IllegalEvent;
-use super::event::{BootId, Event, Recorded};
+use super::event::{Event, Recorded};
+use super::process::BootId;
 use super::state::Run;
 use super::task::{TaskState, Undo};
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::cause::{FailureCause, LossCause, Outcome, ParkCause, SkipCause, SuccessCause};
-use super::event::Exit;
+use super::process::Exit;
 use super::state::Phase;
 use super::task::{At, TaskState};
 
@@ -41,7 +41,7 @@ impl fmt::Display for FailureCause {
             Self::NeverTrue(Some(exit)) => write!(f, "`until` did not come true in time: it exited with {exit}"),
             Self::NeverTrue(None) => f.write_str("`until` could not be asked in time"),
             Self::Asserted(broken) => f.write_str(&broken.join("; ")),
-            Self::Expression(why) => f.write_str(why),
+            Self::Expression(why) | Self::Hook(why) => f.write_str(why),
             Self::Transfer(why) => write!(f, "the transfer failed: {why}"),
             Self::Unknown(loss) => write!(f, "its outcome is unknown: {loss}"),
             Self::NotApproved { have, need } => write!(f, "nobody approved it in time: {have} of {need} said yes"),
@@ -59,6 +59,10 @@ impl fmt::Display for ParkCause {
             Self::Failed(cause) => write!(f, "{cause}"),
             Self::Unknown { loss, looked: None } => write!(f, "outcome unknown: {loss}"),
             Self::Unknown { loss, looked: Some(looked) } => write!(f, "outcome unknown: {loss}; {looked}"),
+            Self::HookDiffers { number, recorded, made } => write!(
+                f,
+                "evaluated again, its hook did not do what it had done before: call {number} was `{recorded}`, and now is `{made}`"
+            ),
             Self::UndoFailed(cause) => write!(f, "its undo failed: {cause}"),
             Self::NoReturn(cause) => write!(f, "{cause}; the point of no return was passed, so nothing was undone"),
         }
@@ -107,7 +111,7 @@ impl TaskState {
             Self::Waiting => "waiting",
             Self::Active(attempt) => match attempt.at {
                 At::Unless => "checking",
-                At::Main | At::Transfer | At::Assert => "running",
+                At::Main | At::Transfer | At::Assert | At::Hook(_) => "running",
                 At::Wait(_) => "pausing",
                 At::Approval(_) => "asking",
                 At::Probe(_) => "verifying",
@@ -115,7 +119,7 @@ impl TaskState {
                 At::Over => "ending",
             },
             Self::Pausing(_) => "retrying",
-            Self::Parked(ParkCause::Unknown { .. }) => "unknown",
+            Self::Parked(ParkCause::Unknown { .. } | ParkCause::HookDiffers { .. }) => "unknown",
             Self::Parked(ParkCause::Failed(_) | ParkCause::UndoFailed(_) | ParkCause::NoReturn(_)) => "parked",
             Self::Succeeded(_) => "succeeded",
             Self::Skipped(_) => "skipped",

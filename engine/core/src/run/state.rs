@@ -13,6 +13,7 @@ use crate::time::Timestamp;
 use super::cause::Outcome;
 use super::effect::{Change, Effect};
 use super::hold::Hold;
+use super::hook::Hooking;
 use super::input::WordId;
 use super::pause::Pause;
 use super::secrets::Secrets;
@@ -258,6 +259,10 @@ impl Run {
         match &attempt.at {
             At::Unless => job(task.attempts, Part::Unless, task.probes),
             At::Main => job(task.attempts, Part::Main, 1),
+            At::Hook(hooking) => {
+                let call = hooking.open().filter(|call| call.round > 0)?;
+                job(task.attempts, Part::Call, call.round)
+            }
             At::Probe(Probing { next: None, .. }) => job(task.attempts, Part::Verify, task.probes),
             At::Settle { .. } => job(task.attempts, settling_part(self.step_of(index)), task.probes),
             At::Probe(Probing { next: Some(_), .. })
@@ -281,6 +286,7 @@ pub(super) fn action_at(step: &Step, now: Timestamp) -> At {
     match &step.action {
         Action::Run(_) | Action::Exec(_) | Action::Reboot(_) => At::Main,
         Action::Put(_) | Action::Get(_) | Action::Transfer(_) => At::Transfer,
+        Action::Hook(_) => At::Hook(Hooking::new(Part::Main)),
         Action::Assert(_) => At::Assert,
         Action::Approve(_) => At::Approval(None),
         Action::WaitFor(_) => At::Wait(None),

@@ -10,7 +10,7 @@ use crate::runbook::Action;
 use crate::value::{Map, Value};
 
 use super::cause::{SkipCause, SuccessCause};
-use super::event::{Exit, Printed};
+use super::process::{Exit, Printed};
 use super::state::{Phase, Run};
 use super::task::{TaskState, Undo};
 

@@ -8,8 +8,9 @@ use crate::value::{Map, Value};
 
 use super::approval::Asking;
 use super::cause::{FailureCause, LossCause, ParkCause, SkipCause, SuccessCause};
-use super::event::{BootId, Exit, Printed};
 use super::hold::Hold;
+use super::hook::Hooking;
+use super::process::{BootId, Exit, Printed};
 
 /// One step on one host.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -24,6 +25,8 @@ pub struct Task {
     pub repeated: u32,
     /// How many probes (`unless`, `verify`, `until`) were made in the last attempt; their jobs are told apart by it.
     pub probes: u32,
+    /// How many jobs its hooks have asked for in the last attempt; they are numbered by it.
+    pub calls: u32,
     /// In which attempt its action first began, or may have.
     pub began: Option<u32>,
     /// The exit status of the last main job.
@@ -88,6 +91,8 @@ pub enum At {
     Main,
     /// The action, as a file transfer.
     Transfer,
+    /// A hook: the action itself, or before or after it.
+    Hook(Hooking),
     /// `wait for` until then; no time yet: it is about to begin.
     Wait(Option<Timestamp>),
     /// Evaluating assertions, which is over at once.

@@ -3,7 +3,7 @@
 use crate::expr::{Expr, Scope, Template};
 use crate::ids::{HostName, JobId, ParamName, Part, StepId};
 use crate::plan::{TaskIndex, param_scope};
-use crate::runbook::{Action, Manner, Piece, PutSource, Script, Sealed, speaks_of};
+use crate::runbook::{Action, Hook, Manner, Piece, PutSource, Script, Sealed, speaks_of};
 use crate::value::{Map, Value, to_text};
 
 use super::state::Run;
@@ -98,16 +98,26 @@ impl Run {
             (Part::Undo, _) => step.undo.clone(),
             (Part::Main, Action::Run(script)) => Some(script.clone()),
             (Part::Main, Action::Exec(words)) => Some(self.exec_script(task, words)?),
+            // The script of a call comes from the hook that makes it.
+            (Part::Call, _) => {
+                let (_, call) = self.call_of(job).ok_or_else(|| format!("{job} is not going on"))?;
+                let become_user = call.become_user.clone();
+                let (env, sealed) = self.env(task, job.part, &self.hook_words(task))?;
+                let (shell, script) = ("sh".to_owned(), String::new());
+                return Ok(JobText { shell, script, env, sealed, become_user });
+            }
             (
                 Part::Main,
-                Action::Put(_)
+                Action::Hook(_)
+                | Action::Put(_)
                 | Action::Get(_)
                 | Action::Transfer(_)
                 | Action::Assert(_)
                 | Action::WaitFor(_)
                 | Action::WaitUntil(_)
                 | Action::Approve(_),
-            ) => None,
+            )
+            | (Part::Before | Part::After, _) => None,
             (Part::Main, Action::Reboot(_)) => Some(Script { text: REBOOT.to_owned(), shell: "sh".to_owned() }),
         };
         let Script { text, shell } = script.ok_or_else(|| format!("step {} has no script for {job}", step.id))?;
@@ -159,6 +169,7 @@ impl Run {
             Action::Run(_)
             | Action::Exec(_)
             | Action::Reboot(_)
+            | Action::Hook(_)
             | Action::Assert(_)
             | Action::WaitFor(_)
             | Action::WaitUntil(_)
@@ -166,14 +177,23 @@ impl Run {
         }
     }
 
+    /// The values of a hook's arguments.
+    pub(super) fn hook_args(&self, task: TaskIndex, hook: &Hook) -> Result<Vec<Value>, String> {
+        let value = |arg: &Template| arg.value(&self.scope(task, arg.steps())).map_err(|e| format!("`args`: {e}"));
+        hook.args.iter().map(value).collect()
+    }
+
     /// Checks that every text of a task has a value, before its attempt starts.
     pub(super) fn check_texts(&self, task: TaskIndex) -> Result<(), String> {
+        for hook in self.step_of(task).hooks() {
+            self.hook_args(task, hook)?;
+        }
         match &self.step_of(task).action {
             Action::Put(_) | Action::Get(_) | Action::Transfer(_) => self.transfer_text(task).map(drop),
             Action::Reboot(reboot) => self.render(task, "message", &reboot.message).map(drop),
             Action::Exec(words) => self.exec_script(task, words).map(drop),
             Action::Approve(approve) => self.render(task, "prompt", &approve.prompt).map(drop),
-            Action::Run(_) | Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) => Ok(()),
+            Action::Run(_) | Action::Hook(_) | Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) => Ok(()),
         }?;
         self.env(task, Part::Main, "").map(drop)
     }
@@ -285,6 +305,23 @@ impl Run {
     /// What the task's expressions may name. Only the steps that are asked for are in it.
     fn scope(&self, task: TaskIndex, named: &std::collections::BTreeSet<StepId>) -> Scope {
         let mut scope = param_scope(&self.plan.params);
+        scope.0.append(&mut self.surroundings(task));
+        let steps = named.iter().map(|id| (id.as_str().to_owned(), self.step_value(id, task))).collect();
+        scope.0.insert("steps".to_owned(), Value::Object(steps));
+        scope
+    }
+
+    /// What a hook knows from the beginning: `params`, `host` and `run`.
+    pub(super) fn facts(&self, task: TaskIndex) -> Map<String, Value> {
+        let params = param_scope(&self.plan.params).0.remove("params").unwrap_or_default();
+        let mut facts = self.surroundings(task);
+        facts.insert("params".to_owned(), params);
+        facts
+    }
+
+    /// `host`, where there is one, and `run`.
+    fn surroundings(&self, task: TaskIndex) -> Map<String, Value> {
+        let mut scope = Map::new();
         let host = self.graph.id(task).host.as_ref();
         if let Some(name) = host {
             let known = self.plan.hosts.get(name).cloned().unwrap_or_default();
@@ -293,20 +330,18 @@ impl Run {
             map.insert("name".to_owned(), Value::String(name.as_str().to_owned()));
             map.insert("labels".to_owned(), Value::Object(labels));
             map.insert("vars".to_owned(), Value::Object(known.vars));
-            scope.0.insert("host".to_owned(), Value::Object(map));
+            scope.insert("host".to_owned(), Value::Object(map));
         }
         let mut run = Map::new();
         run.insert("id".to_owned(), Value::String(self.id.to_string()));
         run.insert("runbook".to_owned(), Value::String(self.plan.runbook.as_str().to_owned()));
         run.insert("by".to_owned(), Value::String(self.by.to_string()));
-        scope.0.insert("run".to_owned(), Value::Object(run));
-        let steps = named.iter().map(|id| (id.as_str().to_owned(), self.step_value(id, task))).collect();
-        scope.0.insert("steps".to_owned(), Value::Object(steps));
+        scope.insert("run".to_owned(), Value::Object(run));
         scope
     }
 
     /// `steps.<id>`: the task on the same host, or the only one; and under `hosts` every one by its host.
-    fn step_value(&self, id: &StepId, asking: TaskIndex) -> Value {
+    pub(super) fn step_value(&self, id: &StepId, asking: TaskIndex) -> Value {
         let tasks = self.graph.of_step(id);
         let host = &self.graph.id(asking).host;
         let same = tasks.clone().find(|&t| host.is_some() && self.graph.id(t).host == *host);

@@ -3,6 +3,7 @@
 
 mod approve;
 mod check;
+mod hook;
 mod moving;
 mod secret;
 mod syntax;
@@ -19,6 +20,7 @@ use crate::ids::{EnvName, ParamName, RunbookName, StepId};
 use crate::value::Value;
 
 pub use approve::{Approve, OnTimeout, Voter};
+pub use hook::{Hook, HookCode, Lines};
 pub use moving::{Get, Manner, Put, PutSource, Reboot, Transfer};
 pub use secret::{Piece, Sealed, SecretSource, speaks_of};
 pub(crate) use syntax::words;
@@ -152,6 +154,12 @@ pub struct Step {
     pub barrier: bool,
     /// Skip where this is false.
     pub when: Option<Expr>,
+    /// Called before the action, and before `unless` is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Hook>,
+    /// Called when the action was done and `verify` passed; the task is done when it has ended well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Hook>,
     /// Exit 0: already done, nothing to do.
     pub unless: Option<Script>,
     /// Must pass after the action.
@@ -187,6 +195,17 @@ pub struct Step {
 }
 
 impl Step {
+    /// Whether anything of it is a hook.
+    pub fn has_hook(&self) -> bool {
+        self.hooks().next().is_some()
+    }
+
+    /// Its hooks: before the action, the action itself, after it.
+    pub fn hooks(&self) -> impl Iterator<Item = &Hook> {
+        let action = if let Action::Hook(hook) = &self.action { Some(hook) } else { None };
+        self.before.iter().chain(action).chain(&self.after)
+    }
+
     /// The script that is asked after the action, or that the action consists of.
     pub fn probe(&self) -> Option<&Probe> {
         match (&self.verify, &self.action) {
@@ -198,6 +217,7 @@ impl Step {
                 | Action::Exec(_)
                 | Action::Put(_)
                 | Action::Get(_)
+                | Action::Hook(_)
                 | Action::Transfer(_)
                 | Action::Reboot(_)
                 | Action::Assert(_)
@@ -217,6 +237,7 @@ impl Step {
             | Action::Get(_)
             | Action::Transfer(_)
             | Action::Reboot(_)
+            | Action::Hook(_)
             | Action::Assert(_)
             | Action::WaitFor(_)
             | Action::WaitUntil(_) => self.timeout,
@@ -236,6 +257,8 @@ pub enum Action {
     Put(Put),
     /// A file or directory from the host.
     Get(Get),
+    /// A function in Rhai, which may call hosts.
+    Hook(Hook),
     /// A file from one host to another.
     Transfer(Transfer),
     /// The host starts anew, and is waited for.

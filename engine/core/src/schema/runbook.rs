@@ -16,6 +16,7 @@ const OWNER: &str = r"^[A-Za-z0-9._$@][A-Za-z0-9._$@-]*(:[A-Za-z0-9._$@][A-Za-z0
 const SECRET: &str = r"^(env:[^=\s]+|file:[\s\S]+|cmd:[\s\S]*\S[\s\S]*|prompt:?)$";
 const SIZE: &str = r"^\s*[0-9][0-9.]*\s*([kmgtpeKMGTPE][iI]?)?[bB]?\s*$";
 const VOTER: &str = r"^(%[^\s%@-][^\s%@]*|[^\s%@-][^\s%@]*(@[^\s%@-][^\s%@]*)?)$";
+const FUNCTION: &str = r"^\s*[a-z][a-z0-9_-]{0,63}\.[a-z][a-z0-9_]{0,63}\s*$";
 const TAG: &str = r"^[^\s,]+$";
 
 /// A host, which may be a template, and a path behind a colon.
@@ -66,6 +67,7 @@ steps:
   - { id: c2, transfer: { from: 'hv1:/a', to: 'hv2:/b', mode: '0644', owner: root, sparse: true, checksum: true, rate: 50M } }
   - { id: c3, hosts: hv1, reboot: { message: anew, timeout: 10m, command: reboot }, locks: { name: kernel, count: 3 } }
   - { id: c4, approve: { prompt: Sure?, who: [ann, '%ops'], count: 2, not_requester: true, timeout: 1h, on_timeout: fail } }
+  - { id: c5, hosts: hv1, hook: { call: libvirt.guests, args: ['{{ vm }}'] }, before: 'log(1)', after: libvirt.look }
   - { id: d, assert: [{ that: vm == 'x', else: not x }] }
   - { id: e, wait: { for: 1s } }
   - { id: f, wait: { until: 'true', within: 1m, every: 1s } }
@@ -125,6 +127,11 @@ pub(super) const SHAPES: &[Shape] = &[
                 "Has the host start anew, and waits until it answers again.",
             ),
             may(
+                "hook",
+                Either(&[Script, A("hook")]),
+                "A function of the project's scripts, `libvirt.guests`, or a few lines of Rhai. It may call hosts.",
+            ),
+            may(
                 "assert",
                 OneOrMore(&Either(&[Expression, A("assert")])),
                 "Conditions that must hold. All are evaluated, all failures shown.",
@@ -134,6 +141,16 @@ pub(super) const SHAPES: &[Shape] = &[
                 "approve",
                 Either(&[Template, A("approve")]),
                 "Waits until people agree: what they are asked, or a map.",
+            ),
+            may(
+                "before",
+                Either(&[Script, A("hook")]),
+                "A hook that is called before the action; where it fails, the step fails and its action does not begin.",
+            ),
+            may(
+                "after",
+                Either(&[Script, A("hook")]),
+                "A hook that is called when the action was done and `verify` passed.",
             ),
             may(
                 "hosts",
@@ -179,7 +196,7 @@ pub(super) const SHAPES: &[Shape] = &[
             may("no_log", Boolean, "Keep no output of it."),
             may("tags", OneOrMore(&Matching(TAG)), "Words to find it by."),
         ],
-        one_of: &["run", "exec", "put", "get", "transfer", "reboot", "assert", "wait", "approve"],
+        one_of: &["run", "exec", "put", "get", "transfer", "reboot", "hook", "assert", "wait", "approve"],
         example: EXAMPLE,
     },
     Shape {
@@ -281,6 +298,20 @@ pub(super) const SHAPES: &[Shape] = &[
                 Word(|| vec!["fail", "approve"]),
                 "What happens when that time is over (fail); only with `timeout`.",
             ),
+        ],
+        one_of: &[],
+        example: EXAMPLE,
+    },
+    Shape {
+        name: "hook",
+        help: "A function of the project's scripts, with arguments.",
+        fields: &[
+            must(
+                "call",
+                Matching(FUNCTION),
+                "`script.function`: a file in `scripts/` without `.rhai`, and a function in it.",
+            ),
+            may("args", List(&Template), "The arguments, in order."),
         ],
         one_of: &[],
         example: EXAMPLE,

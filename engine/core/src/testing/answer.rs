@@ -191,6 +191,9 @@ pub fn part_word(part: Part) -> &'static str {
         Part::Unless => "unless",
         Part::Verify => "verify",
         Part::Undo => "undo",
+        Part::Before => "before",
+        Part::After => "after",
+        Part::Call => "call",
     }
 }
 

@@ -209,7 +209,7 @@ pub fn task_end(state: &TaskState) -> Option<TaskEnd> {
         TaskState::Succeeded(SuccessCause::ByHand) => Some(TaskEnd::ByHand),
         TaskState::Skipped(_) => Some(TaskEnd::Skipped),
         TaskState::Failed(_) => Some(TaskEnd::Failed),
-        TaskState::Parked(ParkCause::Unknown { .. }) => Some(TaskEnd::Unknown),
+        TaskState::Parked(ParkCause::Unknown { .. } | ParkCause::HookDiffers { .. }) => Some(TaskEnd::Unknown),
         TaskState::Parked(ParkCause::Failed(_) | ParkCause::UndoFailed(_) | ParkCause::NoReturn(_)) => {
             Some(TaskEnd::Parked)
         }

@@ -131,7 +131,15 @@ proptest! {
             match next {
                 Some(Effect::Carry(job)) => drop(m.exit(&job.attempt.task.to_string(), u8::from(answers.next() == Some(&0)))),
                 Some(Effect::Stop(job)) => drop(m.stopped(&job.attempt.task.to_string())),
-                Some(Effect::Wake { .. } | Effect::Fetch | Effect::Transfer(_) | Effect::Hold(_)) | None => break,
+                Some(
+                    Effect::Wake { .. }
+                    | Effect::Fetch
+                    | Effect::Transfer(_)
+                    | Effect::Hook(_)
+                    | Effect::Answer { .. }
+                    | Effect::Hold(_),
+                )
+                | None => break,
             }
         }
         prop_assert_ne!(m.run.phase(), Phase::Undoing);

@@ -50,7 +50,12 @@ pub(super) fn happen(m: &mut Machine, what: &Happening, which: &prop::sample::In
         .filter_map(|effect| match effect {
             Effect::Carry(job) => Some((job.attempt.task.clone(), false)),
             Effect::Stop(job) => Some((job.attempt.task.clone(), true)),
-            Effect::Fetch | Effect::Transfer(_) | Effect::Wake { .. } | Effect::Hold(_) => None,
+            Effect::Fetch
+            | Effect::Transfer(_)
+            | Effect::Hook(_)
+            | Effect::Answer { .. }
+            | Effect::Wake { .. }
+            | Effect::Hold(_) => None,
         })
         .collect();
     let job = pick(&jobs, which).map(|(task, stop)| (task.to_string(), *stop));
@@ -105,7 +110,13 @@ pub(super) fn happen(m: &mut Machine, what: &Happening, which: &prop::sample::In
 fn asked_for(m: &Machine) -> Vec<Option<TaskId>> {
     let hold = |effect: &Effect| match effect {
         Effect::Hold(task) => Some(task.clone()),
-        Effect::Fetch | Effect::Carry(_) | Effect::Stop(_) | Effect::Transfer(_) | Effect::Wake { .. } => None,
+        Effect::Fetch
+        | Effect::Carry(_)
+        | Effect::Stop(_)
+        | Effect::Transfer(_)
+        | Effect::Hook(_)
+        | Effect::Answer { .. }
+        | Effect::Wake { .. } => None,
     };
     m.run.wanted().filter_map(hold).collect()
 }
@@ -174,6 +185,7 @@ pub(super) fn finish(m: &mut Machine) {
                 | Action::Get(_)
                 | Action::Transfer(_)
                 | Action::Reboot(_)
+                | Action::Hook(_)
                 | Action::Assert(_)
                 | Action::WaitFor(_)
                 | Action::WaitUntil(_) => m.say(Word::Skip { task, why }),
@@ -183,7 +195,9 @@ pub(super) fn finish(m: &mut Machine) {
                 Effect::Carry(job) => drop(m.exit(&job.attempt.task.to_string(), 0)),
                 Effect::Stop(job) => drop(m.stopped(&job.attempt.task.to_string())),
                 Effect::Wake { .. } => drop(m.tick()),
-                Effect::Fetch | Effect::Transfer(_) | Effect::Hold(_) => unreachable!("the generator makes none"),
+                Effect::Fetch | Effect::Transfer(_) | Effect::Hook(_) | Effect::Answer { .. } | Effect::Hold(_) => {
+                    unreachable!("the generator makes none")
+                }
             }
         }
     }

@@ -6,9 +6,9 @@ use piton_core::lock::{TicketState, tells};
 use piton_core::run::{Change, Input};
 use tokio::sync::{mpsc, watch};
 
-use crate::driver::Ports;
 use crate::journal::LockChange;
 use crate::observer::Notice;
+use crate::ports::Ports;
 
 use super::Reporting;
 

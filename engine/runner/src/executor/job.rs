@@ -12,13 +12,14 @@ use piton_core::time::Timestamp;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-use crate::driver::Ports;
 use crate::observer::Notice;
 use crate::output::{JobOutput, OutputError, Stream};
+use crate::ports::Ports;
 use crate::secrets::output::{MaskedOutput, Withheld};
 use crate::secrets::vault::{Open, Vault};
 use crate::transport::{Ends, JobEnd, JobSpec, Launch, News, StopError};
 
+use super::hook::{Asked, told};
 use super::{Reporting, flag};
 
 /// Seconds between TERM and KILL.
@@ -31,6 +32,8 @@ const FULL_PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct Carrying {
     pub(super) handle: AbortHandle,
     join: Reporting,
+    /// Where it runs.
+    pub(super) host: HostName,
     /// The request to start it was, or was about to be, sent; or it was sent by an engine before this one.
     asked_for: Arc<AtomicBool>,
     /// Set when it is known how it ended: whether it left anything on the host besides that.
@@ -44,6 +47,8 @@ pub(super) struct JobTask {
     news: mpsc::UnboundedSender<Input>,
     /// Without its secrets.
     spec: JobSpec,
+    /// The hook that asks for it knows its script.
+    asked: Option<(Asked, u32)>,
     sealed: Vec<(String, Sealed)>,
     /// When it was allowed to begin.
     since: Timestamp,
@@ -53,9 +58,10 @@ pub(super) struct JobTask {
 }
 
 /// Where a job runs.
-pub(super) fn host_of(job: &JobId) -> Option<HostName> {
-    match &job.attempt.task.host {
-        Some(host) => Some(host.clone()),
+fn host_of(run: &Run, job: &JobId) -> Option<HostName> {
+    let called = run.call_of(job).and_then(|(_, call)| call.host.clone());
+    match called.or_else(|| job.attempt.task.host.clone()) {
+        Some(host) => Some(host),
         None => HostName::new(HostName::LOCAL).ok(),
     }
 }
@@ -70,7 +76,7 @@ impl JobTask {
         news: mpsc::UnboundedSender<Input>,
     ) -> Result<Self, String> {
         let text = run.job_text(job)?;
-        let host = host_of(job).ok_or_else(|| format!("{job} has no host"))?;
+        let host = host_of(run, job).ok_or_else(|| format!("{job} has no host"))?;
         let task = run.graph().find(&job.attempt.task).ok_or_else(|| format!("the plan has no task for {job}"))?;
         let step = run.step_of(task);
         let rules = if job.part == Part::Main { step.outputs.clone() } else { Default::default() };
@@ -93,12 +99,35 @@ impl JobTask {
             vault: vault.clone(),
             news,
             spec,
+            asked: None,
             sealed: text.sealed,
             since,
             keep: !step.no_log,
             told: AtomicBool::new(false),
             rules,
         })
+    }
+
+    /// The same for a job whose script only the hook knows that asks for it: its call of this number.
+    pub(super) fn asked_by(mut self, asked: Asked, number: u32) -> Self {
+        self.asked = Some((asked, number));
+        self
+    }
+
+    /// The job as it is to be started: waits until the hook has said what it asks for.
+    async fn whole(&self) -> JobSpec {
+        let mut spec = self.spec.clone();
+        let Some((asked, number)) = self.asked.clone() else { return spec };
+        let mut asked = asked;
+        let said = asked.wait_for(|asked| asked.as_ref().is_some_and(|(n, _)| *n == number)).await;
+        let Some((_, call)) = said.ok().and_then(|said| said.clone()) else {
+            // The hook is gone, and with it whoever wants the job.
+            return std::future::pending().await;
+        };
+        spec.script = call.script;
+        spec.env.retain(|(name, _)| call.env.iter().all(|(own, _)| own != name));
+        spec.env.extend(call.env);
+        spec
     }
 
     pub(super) fn host(&self) -> &HostName {
@@ -110,6 +139,7 @@ impl JobTask {
         let (asked_for, left) = (flag(), Arc::new(OnceLock::new()));
         asked_for.store(launch != Launch::Fresh, Ordering::Release);
         let (asked, leaves) = (asked_for.clone(), left.clone());
+        let host = self.spec.host.clone();
         let join = tokio::spawn(async move {
             let input = self.follow(launch, &asked).await;
             if let Input::JobExited { printed, outputs, .. } = &input {
@@ -118,13 +148,14 @@ impl JobTask {
             }
             let _unheard = self.news.send(input);
         });
-        Carrying { handle: join.abort_handle(), join, asked_for, left }
+        Carrying { handle: join.abort_handle(), join, host, asked_for, left }
     }
 
     async fn follow(&self, mut launch: Launch, asked_for: &Arc<AtomicBool>) -> Input {
         let job = self.spec.id.clone();
         let open = self.vault.opened().await;
-        let spec = self.unsealed(&open);
+        let whole = self.whole().await;
+        let spec = self.unsealed(&open, &whole);
         let news = Hears { task: self, asked_for, shows: open.masker().is_none() };
         loop {
             let mut out = self.open(&open).await;
@@ -155,12 +186,15 @@ impl JobTask {
     }
 
     /// The job with the secrets that it gets.
-    fn unsealed(&self, open: &Open) -> Cow<'_, JobSpec> {
+    fn unsealed<'s>(&self, open: &Open, spec: &'s JobSpec) -> Cow<'s, JobSpec> {
         if self.sealed.is_empty() {
-            return Cow::Borrowed(&self.spec);
+            return Cow::Borrowed(spec);
         }
-        let secrets = self.sealed.iter().map(|(name, sealed)| (name.clone(), open.unseal(sealed))).collect();
-        Cow::Owned(JobSpec { secrets, ..self.spec.clone() })
+        // What the call of a hook itself says of a name counts.
+        let own = |name: &String| spec.env.iter().any(|(known, _)| known == name);
+        let sealed = self.sealed.iter().filter(|(name, _)| !own(name));
+        let secrets = sealed.map(|(name, sealed)| (name.clone(), open.unseal(sealed))).collect();
+        Cow::Owned(JobSpec { secrets, ..spec.clone() })
     }
 
     /// What a job put out by name that may have had a secret which is not known any more is not taken.
@@ -220,6 +254,9 @@ impl JobTask {
         out: &mut dyn JobOutput,
         written: Result<Vec<u8>, String>,
     ) -> Result<piton_core::value::Map<String, piton_core::value::Value>, String> {
+        if self.spec.id.part == Part::Call {
+            return told(out.head().await.map_err(|error| error.to_string())?, written);
+        }
         if self.spec.id.part != Part::Main {
             return Ok(Default::default());
         }
@@ -287,6 +324,9 @@ impl JobTask {
             | Input::SecretsMissing { .. }
             | Input::JobStarted { .. }
             | Input::JobStopped { .. }
+            | Input::HookCalled { .. }
+            | Input::HookDiffered { .. }
+            | Input::HookEnded { .. }
             | Input::Transferred { .. }
             | Input::TransferProgressed { .. }
             | Input::TransferFailed { .. }

@@ -11,9 +11,9 @@ use piton_core::runbook::Sealed;
 use secrecy::ExposeSecret as _;
 use tokio::sync::mpsc;
 
-use crate::driver::Ports;
 use crate::observer::Notice;
 use crate::output::Stream;
+use crate::ports::Ports;
 use crate::secrets::vault::Vault;
 use crate::transport::{GetOrder, Moved, News, PutBytes, PutOrder, TransferOrder};
 

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use piton_core::ids::JobId;
 use piton_core::run::{Event, Input, LossCause, Recorded, Refusal, Run};
 
+use piton_core::value::Value;
+
 use crate::observer::{Notice, Observer};
 use crate::output::Stream;
 
@@ -32,6 +34,18 @@ pub(crate) fn mask_input(open: &Open, input: Input) -> Input {
         }
         Input::JobRefused { job, why } => Input::JobRefused { job, why: mask_refusal(open, why) },
         Input::TransferFailed { attempt, why } => Input::TransferFailed { attempt, why: mask_refusal(open, why) },
+        Input::HookCalled { hook, mut call } => {
+            call.shown = open.mask(&call.shown);
+            Input::HookCalled { hook, call }
+        }
+        Input::HookDiffered { hook, number, recorded, made } => {
+            Input::HookDiffered { hook, number, recorded: open.mask(&recorded), made: open.mask(&made) }
+        }
+        Input::HookEnded { hook, end, printed } => {
+            let masked = |(name, value): (String, Value)| (open.mask(&name), open.mask_value(value));
+            let end = end.map(|values| values.into_iter().map(masked).collect()).map_err(|why| open.mask(&why));
+            Input::HookEnded { hook, end, printed }
+        }
         // What a person says is in the inbox already, as it was said.
         known @ (Input::Took { .. }
         | Input::SecretsFetched { .. }

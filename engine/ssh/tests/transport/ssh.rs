@@ -390,3 +390,30 @@ async fn a_host_behind_a_jump_host_is_reached() {
     assert_eq!(kept.out(), "there\n");
     assert!(sshd.serving().len() >= 2, "one to the jump host, one through it");
 }
+
+#[tokio::test]
+async fn a_cipher_that_a_config_of_ssh_demands_is_the_one_that_is_used() {
+    let sshd = Sshd::with("Ciphers chacha20-poly1305@openssh.com");
+    let config = sshd.path("config");
+    let hosts = || {
+        let mut there = sshd.host();
+        there.ssh.config = Some(config.display().to_string());
+        Hosts::new(BTreeMap::from([(h(), there)]), options(&sshd))
+    };
+    let refused = async |text: &str| {
+        std::fs::write(&config, text).unwrap();
+        let (end, _) = run(&hosts(), "a", "true").await;
+        let JobEnd::Refused(Refusal::Unreachable(why)) = end else { panic!("{end:?}") };
+        why
+    };
+    let why = refused("Ciphers aes256-ctr").await;
+    assert!(why.contains("no matching cipher found"), "{why}");
+    let why = refused("Nonsense yes").await;
+    assert!(why.contains(&config.display().to_string()), "{why}");
+    std::fs::write(&config, "Compression no").unwrap();
+    assert_eq!(exit_of(&run(&hosts(), "a", "true").await.0), 0);
+    std::fs::remove_file(&config).unwrap();
+    let (end, _) = run(&hosts(), "a", "true").await;
+    let JobEnd::Refused(Refusal::Unreachable(why)) = end else { panic!("{end:?}") };
+    assert!(why.contains(&config.display().to_string()) && why.contains("No such file"), "{why}");
+}

@@ -3,7 +3,7 @@
 use piton_core::expr::Template;
 use piton_core::ids::ParamName;
 use piton_core::plan::Plan;
-use piton_core::runbook::{Action, Put, PutSource, Step, speaks_of};
+use piton_core::runbook::{Action, HookCode, Put, PutSource, Step, speaks_of};
 
 /// The secrets that a step's scripts get, or the file that it puts.
 pub(super) fn secrets_of<'p>(plan: &'p Plan, step: &Step) -> Vec<&'p str> {
@@ -16,13 +16,20 @@ pub(super) fn secrets_of<'p>(plan: &'p Plan, step: &Step) -> Vec<&'p str> {
         | Action::Put(_)
         | Action::Get(_)
         | Action::Transfer(_)
+        | Action::Hook(_)
         | Action::Assert(_)
         | Action::WaitFor(_)
         | Action::Approve(_) => None,
     };
     let verify = step.verify.as_ref().map(|probe| probe.script.text.as_str());
     let others = [&step.unless, &step.undo].into_iter().flatten().map(|script| script.text.as_str());
-    let scripts: Vec<&str> = main.into_iter().chain(verify).chain(others).collect();
+    // Which of the scripts' functions a hook comes to is not known: it may come to each.
+    let files = step.has_hook().then(|| plan.scripts.values().map(String::as_str)).into_iter().flatten();
+    let hooks = step.hooks().filter_map(|hook| match &hook.code {
+        HookCode::Text(text) => Some(text.as_str()),
+        HookCode::Function { .. } => None,
+    });
+    let scripts: Vec<&str> = main.into_iter().chain(verify).chain(others).chain(files).chain(hooks).collect();
     let content = match &step.action {
         Action::Put(Put { source: PutSource::Content(text), secret: true, .. }) => Some(text),
         Action::Put(_)
@@ -30,6 +37,7 @@ pub(super) fn secrets_of<'p>(plan: &'p Plan, step: &Step) -> Vec<&'p str> {
         | Action::Exec(_)
         | Action::Get(_)
         | Action::Transfer(_)
+        | Action::Hook(_)
         | Action::Reboot(_)
         | Action::Assert(_)
         | Action::WaitFor(_)

@@ -1,10 +1,11 @@
 //! An attempt begins, fails, is put off, asks.
 
-use crate::ids::TaskId;
+use crate::ids::{Part, TaskId};
 use crate::plan::TaskIndex;
 use crate::time::Timestamp;
 
 use super::super::cause::FailureCause;
+use super::super::hook::Hooking;
 use super::super::state::{Run, action_at};
 use super::super::task::{At, Attempt, Probing, Stopping, Task, TaskState};
 use super::only;
@@ -20,17 +21,23 @@ impl Run {
         let index = self.named(task)?;
         let step = self.step_of(index);
         let has_unless = step.unless.is_some();
-        let first = if has_unless { At::Unless } else { action_at(step, at) };
+        let has_before = step.before.is_some();
+        let first = match (has_before, has_unless) {
+            (true, _) => At::Hook(Hooking::new(Part::Before)),
+            (false, true) => At::Unless,
+            (false, false) => action_at(step, at),
+        };
         self.change(index, |t| {
             only(matches!(t.state, TaskState::Waiting | TaskState::Pausing(_)) && attempt == t.attempts + 1)?;
             t.attempts = attempt;
             t.probes = u32::from(matches!(first, At::Unless | At::Probe(_)));
+            t.calls = 0;
             t.started.get_or_insert(at);
             t.ended = None;
             t.state = TaskState::Active(Attempt { at: first, deadline, stopping: None, since: at, boot: None });
             Ok(())
         })?;
-        if !has_unless {
+        if !has_unless && !has_before {
             self.begins(index);
         }
         Ok(())
@@ -82,9 +89,11 @@ impl Run {
         let never_began = matches!(cause, FailureCause::Unreachable(_) | FailureCause::Refused(_))
             && self.task(index).began == Some(attempt);
         self.change_attempt(index, attempt, |t, a| {
+            // What a hook asked for before has happened, and so has the action that its `after` follows.
+            let hooked = matches!(&a.at, At::Hook(h) if h.answered() > 0 || h.part == Part::After);
             a.at = At::Over;
             a.deadline = None;
-            if never_began {
+            if never_began && !hooked {
                 t.began = None;
             }
             Ok(())

@@ -9,10 +9,12 @@ use crate::time::Timestamp;
 use crate::value::{Map, Value};
 
 use super::super::cause::LossCause;
-use super::super::event::{BootId, Exit, Printed};
+use super::super::hook::Hooking;
+use super::super::process::{BootId, Exit, Printed};
 use super::super::state::{Run, action_at};
 use super::super::task::{At, Probing, Task, TaskState, Undo};
 use super::attempt::first_probe;
+use super::hook::answer;
 
 impl Run {
     pub(super) fn job_started(&mut self, job: &JobId, boot: &BootId) -> Result<(), String> {
@@ -40,6 +42,13 @@ impl Run {
                 t.exit = Some(exit);
                 t.printed = printed.clone();
                 t.outputs = Arc::new(outputs.clone());
+            }
+            if let (Part::Call, TaskState::Active(attempt)) = (job.part, &mut t.state)
+                && let At::Hook(hooking) = &mut attempt.at
+            {
+                let mut value = outputs.clone();
+                value.insert("exit".to_owned(), exit.0.into());
+                answer(hooking, Value::Object(value));
             }
             Ok(())
         })?;
@@ -88,6 +97,7 @@ impl Run {
                     t.probes += 1;
                     At::Settle { loss: why.clone() }
                 }
+                At::Hook(hooking) => lost_call(hooking, why, can_look && attempt.stopping.is_none(), &mut t.probes),
                 At::Settle { loss } => At::Lost(loss.clone()),
                 // Whether it is asked again is a decision.
                 At::Probe(probing) if attempt.stopping.is_none() => {
@@ -132,6 +142,7 @@ impl Run {
                     t.probes += 1;
                     At::Probe(first_probe(at))
                 }
+                (At::Hook(hooking), Part::Call) => At::Hook(hooking.clone()),
                 // Whether it is asked again is a decision.
                 (At::Probe(probing), Part::Verify) if !passed => {
                     At::Probe(Probing { next: Some(at), ..probing.clone() })
@@ -154,5 +165,24 @@ impl Run {
         let index = self.indexed(job)?;
         self.change(index, change)?;
         Ok(index)
+    }
+}
+
+/// Where a hook stands whose call is lost: where it may be repeated, without a job for it; else as after any lost job.
+fn lost_call(hooking: &Hooking, why: &LossCause, can_look: bool, probes: &mut u32) -> At {
+    match hooking.calls.last() {
+        Some(call) if call.safe => {
+            let mut hooking = hooking.clone();
+            if let Some(mut last) = hooking.calls.pop_back() {
+                Arc::make_mut(&mut last).round = 0;
+                hooking.calls.push_back(last);
+            }
+            At::Hook(hooking)
+        }
+        Some(_) | None if can_look && hooking.part == Part::Main => {
+            *probes += 1;
+            At::Settle { loss: why.clone() }
+        }
+        Some(_) | None => At::Lost(why.clone()),
     }
 }

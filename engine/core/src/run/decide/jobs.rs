@@ -6,8 +6,9 @@ use crate::runbook::{Action, OnFailure, Probe, Repeat, RetryOn};
 use crate::time::Timestamp;
 
 use super::super::cause::{FailureCause, LossCause, ParkCause, SuccessCause};
-use super::super::event::{Event, Exit};
+use super::super::event::Event;
 use super::super::input::Refusal;
+use super::super::process::Exit;
 use super::super::state::{Phase, settling_part};
 use super::super::task::{At, Probing, Stopping};
 use super::Draft;
@@ -62,7 +63,9 @@ impl Draft {
             }
             // `unless` said no: the action is wanted now.
             Some(At::Unless) => {}
-            Some(At::Transfer | At::Wait(_) | At::Assert | At::Approval(_) | At::Lost(_) | At::Over) | None => {}
+            // A hook's call was answered, and the hook goes on.
+            Some(At::Hook(_) | At::Transfer | At::Wait(_) | At::Assert | At::Approval(_) | At::Lost(_) | At::Over)
+            | None => {}
         }
     }
 
@@ -105,6 +108,7 @@ impl Draft {
             return self.stopped(task, part);
         }
         match (part, before) {
+            (Part::Call, before) => self.call_lost(task, before, why),
             (Part::Undo, _) => self.undo_failed(task, FailureCause::Unknown(why.clone())),
             // A probe only looks: it is no loss to ask once more, unless the host is gone altogether.
             (Part::Unless | Part::Verify, Some(At::Settle { loss })) => {
@@ -117,7 +121,7 @@ impl Draft {
                 let unasked = self.run.step_of(task).verify.is_some();
                 if unasked { self.stopped(task, part) } else { self.succeed(task, SuccessCause::Ran) }
             }
-            (Part::Main | Part::Verify, _) => {
+            (Part::Main | Part::Verify | Part::Before | Part::After, _) => {
                 if let Some(At::Lost(loss)) = self.at(task) {
                     self.unknown(task, loss, None);
                 }
@@ -136,7 +140,9 @@ impl Draft {
                 self.unknown(task, loss, Some(format!("it could not be looked at: {cause}")));
             }
             (_, Some(At::Probe(probing))) => self.ask_again(task, &probing, None),
-            (Part::Unless | Part::Main | Part::Verify, _) => self.fail(task, cause),
+            (Part::Unless | Part::Main | Part::Verify | Part::Before | Part::After | Part::Call, _) => {
+                self.fail(task, cause);
+            }
         }
     }
 

@@ -168,7 +168,13 @@ impl Draft {
         }
         let deadline = self.run.step_of(task).time_limit().map(|t| self.now.plus(t));
         let attempt = self.run.task(task).attempts + 1;
-        self.push(Event::AttemptStarted { task: name.clone(), attempt, deadline });
+        self.push(Event::AttemptStarted { task: name, attempt, deadline });
+        self.begun(task);
+    }
+
+    /// What is over as soon as it begins.
+    pub(in crate::run) fn begun(&mut self, task: TaskIndex) {
+        let name = self.name(task);
         match self.at(task) {
             Some(At::Assert) => match self.run.broken_assertions(task) {
                 Ok(broken) if broken.is_empty() => self.succeed(task, SuccessCause::Ran),
@@ -183,6 +189,7 @@ impl Draft {
             }
             Some(
                 At::Unless
+                | At::Hook(_)
                 | At::Main
                 | At::Transfer
                 | At::Wait(Some(_))

@@ -17,12 +17,13 @@ impl Drafter<'_, '_> {
         &mut self,
         fields: &mut Fields<'n>,
         shell: &str,
+        sees: Sees,
         uses: &mut Vec<Use<'n>>,
     ) -> (Vec<(&'static str, Span)>, Option<Action>, Option<Duration>) {
         let mut given = Vec::new();
         let mut action = None;
         let mut within = None;
-        for name in ["run", "exec", "put", "get", "transfer", "reboot", "assert", "wait", "approve"] {
+        for name in ["run", "exec", "put", "get", "transfer", "reboot", "hook", "assert", "wait", "approve"] {
             let Some(entry) = fields.entry(name) else { continue };
             given.push((name, entry.key_span));
             let node = &entry.value;
@@ -31,6 +32,7 @@ impl Drafter<'_, '_> {
                 "exec" => self.read_exec(node, uses).map(Action::Exec),
                 "put" => self.read_put(node, uses).map(Action::Put),
                 "get" => self.read_get(node, uses).map(Action::Get),
+                "hook" => self.read_hook(node, name, sees, uses).map(Action::Hook),
                 "transfer" => self.read_transfer(node, uses).map(Action::Transfer),
                 "reboot" => self.read_reboot(node, uses).map(|(reboot, span)| {
                     within = Some(span);

@@ -6,6 +6,7 @@
 
 mod action;
 mod approve;
+mod hook;
 mod locks;
 mod moving;
 mod outputs;
@@ -32,7 +33,7 @@ pub const MAX_STEPS: usize = 50_000;
 /// # The language
 ///
 /// YAML 1.2. On top: `runbook`, `title`, `about`, `params`, `on_failure`, `max_parallel`, `locks`, `steps`, `finally`.
-/// A step has an `id`, exactly one action (`run`, `exec`, `put`, `get`, `transfer`, `reboot`, `assert`, `wait`, `approve`) and modifiers. Short forms:
+/// A step has an `id`, exactly one action (`run`, `exec`, `put`, `get`, `transfer`, `reboot`, `hook`, `assert`, `wait`, `approve`) and modifiers. Short forms:
 /// `run: text`, `unless: text`, `undo: text`, `verify: text`, `retry: 3`, `hosts: x`, `needs: x`, `assert: [expression]`.
 ///
 /// A step without `needs` needs the step above it; `needs: []` starts at once. The first step under `finally` needs nothing,

@@ -276,6 +276,7 @@ impl Drafter<'_, '_> {
                 | Action::Get(_)
                 | Action::Transfer(_)
                 | Action::Reboot(_)
+                | Action::Hook(_)
                 | Action::Assert(_)
                 | Action::WaitFor(_)
                 | Action::WaitUntil(_)

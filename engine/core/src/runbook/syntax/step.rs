@@ -17,9 +17,9 @@ const DEFAULT_SHELL: &str = "sh";
 /// The pause between two questions of a probe where none is given.
 const DEFAULT_EVERY: Duration = Duration::from_secs(2);
 
-/// Fields of steps that are designed, and not there yet. The first four are actions.
-const LATER: [&str; 8] = ["hook", "call", "notify", "steps", "for_each", "batch", "max_failures", "estimate"];
-const LATER_ACTIONS: usize = 4;
+/// Fields of steps that are designed, and not there yet. The first three are actions.
+const LATER: [&str; 7] = ["call", "notify", "steps", "for_each", "batch", "max_failures", "estimate"];
+const LATER_ACTIONS: usize = 3;
 
 /// Modifiers that somebody gave, with the places of their keys.
 pub(super) struct Given(Vec<(&'static str, Span)>);
@@ -51,8 +51,10 @@ impl Drafter<'_, '_> {
         };
         let shell = given.take(&mut fields, "shell").and_then(|node| self.read_shell(node));
         let shell = shell.unwrap_or_else(|| DEFAULT_SHELL.to_owned());
-        let (actions, action, within) = self.read_action(&mut fields, &shell, &mut uses);
+        let hooks_see = if fields.rest().iter().any(|e| e.key == "hosts") { Sees::Host } else { Sees::NoHost };
+        let (actions, action, within) = self.read_action(&mut fields, &shell, hooks_see, &mut uses);
         let sees = match &action {
+            Some(Action::Hook(_)) => hooks_see,
             Some(Action::Assert(_) | Action::WaitFor(_) | Action::Approve(_)) => Sees::NoHost,
             Some(
                 Action::Run(_)
@@ -70,6 +72,8 @@ impl Drafter<'_, '_> {
         let needs = given.take(&mut fields, "needs").and_then(|node| self.read_needs(node));
         let barrier = self.read_flag(&mut fields, &mut given, "barrier");
         let when = given.take(&mut fields, "when").and_then(|n| self.expression(n, "when", sees, &mut uses));
+        let before = given.take(&mut fields, "before").and_then(|n| self.read_hook(n, "before", sees, &mut uses));
+        let after = given.take(&mut fields, "after").and_then(|n| self.read_hook(n, "after", sees, &mut uses));
         let unless = given.take(&mut fields, "unless").and_then(|n| self.read_script(n, "unless", &shell));
         let verify = given.take(&mut fields, "verify").and_then(|n| self.read_verify(n, &shell));
         let undo = given.take(&mut fields, "undo").and_then(|n| self.read_script(n, "undo", &shell));
@@ -117,6 +121,8 @@ impl Drafter<'_, '_> {
                 needs: Vec::new(),
                 barrier,
                 when,
+                before,
+                after,
                 unless,
                 verify,
                 undo,
@@ -150,8 +156,7 @@ impl Drafter<'_, '_> {
             [] => {
                 let name = id.map_or(String::new(), |id| format!(" `{id}`"));
                 let message = format!("the step{name} does nothing");
-                let hint =
-                    "give it one of `run`, `exec`, `put`, `get`, `transfer`, `reboot`, `assert`, `wait`, `approve`";
+                let hint = "give it one of `run`, `exec`, `put`, `get`, `transfer`, `reboot`, `hook`, `assert`, `wait`, `approve`";
                 self.reader.fault_with(FaultCode::Action, first_line, message, hint);
             }
             [_] => {}
@@ -166,23 +171,27 @@ impl Drafter<'_, '_> {
 
     /// A modifier that does nothing is a misunderstanding, and better said than kept quiet.
     fn check_fit(&mut self, name: &str, action: &Action, given: &Given) {
+        let hook = matches!(action, Action::Hook(_));
+        let hooked = hook || given.place("before").or(given.place("after")).is_some();
         let works = match action {
             Action::Run(_)
             | Action::Exec(_)
             | Action::Put(_)
             | Action::Get(_)
             | Action::Transfer(_)
-            | Action::Reboot(_) => true,
+            | Action::Reboot(_)
+            | Action::Hook(_) => true,
             Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) | Action::Approve(_) => false,
         };
         let scripts = works && ["unless", "verify", "undo"].iter().any(|script| given.place(script).is_some());
         let looks = matches!(action, Action::WaitUntil(_));
         for (modifier, place) in &given.0 {
             let fits = match *modifier {
-                "hosts" | "become" | "timeout" | "repeat" | "retry" => works || looks,
+                "become" | "timeout" | "repeat" | "retry" => works || looks || hooked,
+                "hosts" => works || looks,
                 "unless" | "verify" | "undo" => works,
                 "outputs" => matches!(action, Action::Run(_) | Action::Exec(_)),
-                "env" | "no_log" => matches!(action, Action::Run(_) | Action::Exec(_)) || looks || scripts,
+                "env" | "no_log" => matches!(action, Action::Run(_) | Action::Exec(_)) || looks || scripts || hooked,
                 "shell" => matches!(action, Action::Run(_)) || looks || scripts,
                 // `needs`, `when`, `barrier`, `on_failure`, `point_of_no_return`, `locks`: they are about any step.
                 _ => true,
@@ -197,6 +206,7 @@ impl Drafter<'_, '_> {
                     | Action::Get(_)
                     | Action::Transfer(_)
                     | Action::Reboot(_)
+                    | Action::Hook(_)
                     | Action::Assert(_)
                     | Action::Approve(_) => name,
                 };

@@ -184,7 +184,7 @@ fn a_document_that_is_no_runbook() {
             vec![
                 "r:2:9: wrong-type: `step` takes a map, not a text",
                 "r:2:12: missing-field: `step` needs `id` (a short name, such as `id: stop`)",
-                "r:2:12: action: the step does nothing (give it one of `run`, `exec`, `put`, `get`, `transfer`, `reboot`, `assert`, `wait`, `approve`)",
+                "r:2:12: action: the step does nothing (give it one of `run`, `exec`, `put`, `get`, `transfer`, `reboot`, `hook`, `assert`, `wait`, `approve`)",
             ],
         ),
         (
@@ -208,7 +208,7 @@ fn faults_of_one_step() {
         (
             "{ id: b }",
             vec![
-                "4:5: action: the step `b` does nothing (give it one of `run`, `exec`, `put`, `get`, `transfer`, `reboot`, `assert`, `wait`, `approve`)",
+                "4:5: action: the step `b` does nothing (give it one of `run`, `exec`, `put`, `get`, `transfer`, `reboot`, `hook`, `assert`, `wait`, `approve`)",
             ],
         ),
         (
@@ -225,7 +225,7 @@ fn faults_of_one_step() {
         (
             "{ id: b, rum: x }",
             vec![
-                "4:5: action: the step `b` does nothing (give it one of `run`, `exec`, `put`, `get`, `transfer`, `reboot`, `assert`, `wait`, `approve`)",
+                "4:5: action: the step `b` does nothing (give it one of `run`, `exec`, `put`, `get`, `transfer`, `reboot`, `hook`, `assert`, `wait`, `approve`)",
                 "4:14: unknown-field: `step` has no field `rum` (did you mean `run`?)",
             ],
         ),

@@ -1,0 +1,128 @@
+//! The Rhai engine behind hooks: what it may do, and how much of it.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use rhai::packages::{
+    ArithmeticPackage, BasicArrayPackage, BasicFnPackage, BasicIteratorPackage, BasicMapPackage, BasicMathPackage,
+    BasicStringPackage, LogicPackage, MoreStringPackage, Package,
+};
+use rhai::{Dynamic, Engine, OptimizationLevel};
+
+use crate::api::{Api, text};
+use crate::scripts::Scripts;
+
+/// How many steps of evaluation a hook may take: about a second of computing.
+pub(crate) const MAX_OPERATIONS: u64 = 2_000_000;
+/// How much larger the engine's process may become while a hook computes, in bytes. Rhai's own limits do not see what is put
+/// into a list or map by its index (`m[k] = v`); this one does, and is looked at every [`LOOK`] operations.
+const MAX_GROWTH: u64 = 256 << 20;
+/// In that many operations a hook makes 64 MiB of text at most.
+const LOOK: u64 = 128;
+/// How large a text, and all texts in a list or map together, may become, in bytes. More than a host's answer.
+pub(crate) const MAX_STRING: usize = 512 << 10;
+/// How many items a list or map may get.
+pub(crate) const MAX_ITEMS: usize = 20_000;
+/// How deep functions may call each other.
+const MAX_CALLS: usize = 32;
+/// How many variables may be alive in one function.
+const MAX_VARIABLES: usize = 100;
+
+thread_local! {
+    /// Rhai gives each call of a function such as a `sort` comparator a fresh count; this one goes on.
+    static OPERATIONS: Cell<u64> = const { Cell::new(0) };
+    /// How large the process was when the hook last began to compute, in bytes.
+    static SIZE: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Why an evaluation was ended from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// It takes too many operations.
+    TooLong,
+    /// It takes too much memory.
+    TooLarge,
+    /// Nobody wants it any more.
+    Stopped,
+}
+
+/// To be called before each evaluation, on the thread that evaluates.
+pub(crate) fn begin() {
+    OPERATIONS.set(0);
+    computes();
+}
+
+/// To be called after the hook has waited: what the process grew by meanwhile is not the hook's.
+pub(crate) fn computes() {
+    SIZE.set(size());
+}
+
+/// How much memory the process has in use (proc(5), /proc/self/statm), in bytes; 0 where that cannot be told.
+fn size() -> u64 {
+    const PAGE: u64 = 4096;
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    text.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or_default() * PAGE
+}
+
+/// Whether the evaluation on this thread has used up its operations.
+pub(crate) fn is_exhausted() -> bool {
+    OPERATIONS.get() > MAX_OPERATIONS
+}
+
+/// An engine for one hook.
+pub(crate) fn engine(api: &Api, scripts: &BTreeMap<String, String>) -> Engine {
+    let mut engine = bare();
+    engine.set_module_resolver(Scripts::new(scripts.clone()));
+    let stop = api.stop();
+    engine.on_progress(move |_| {
+        let count = OPERATIONS.get() + 1;
+        OPERATIONS.set(count);
+        if count > MAX_OPERATIONS {
+            return Some(Dynamic::from(Ended::TooLong));
+        }
+        if !count.is_multiple_of(LOOK) {
+            return None;
+        }
+        if stop.load(Ordering::Relaxed) {
+            return Some(Dynamic::from(Ended::Stopped));
+        }
+        (size() > SIZE.get() + MAX_GROWTH).then(|| Dynamic::from(Ended::TooLarge))
+    });
+    api.register(&mut engine);
+    engine
+}
+
+/// The language with its limits, and what needs nothing from outside.
+pub(crate) fn bare() -> Engine {
+    let mut engine = Engine::new_raw();
+    ArithmeticPackage::new().register_into_engine(&mut engine);
+    LogicPackage::new().register_into_engine(&mut engine);
+    BasicStringPackage::new().register_into_engine(&mut engine);
+    MoreStringPackage::new().register_into_engine(&mut engine);
+    BasicMathPackage::new().register_into_engine(&mut engine);
+    BasicArrayPackage::new().register_into_engine(&mut engine);
+    BasicMapPackage::new().register_into_engine(&mut engine);
+    BasicIteratorPackage::new().register_into_engine(&mut engine);
+    BasicFnPackage::new().register_into_engine(&mut engine);
+
+    engine.set_optimization_level(OptimizationLevel::None);
+    engine.set_fail_on_invalid_map_property(true);
+    // Without this, Rhai's own comparison of text with a number (always false) comes before ours (an error).
+    engine.set_fast_operators(false);
+    engine.set_max_operations(MAX_OPERATIONS);
+    engine.set_max_expr_depths(64, 32);
+    engine.set_max_call_levels(MAX_CALLS);
+    engine.set_max_variables(MAX_VARIABLES);
+    engine.set_max_functions(500);
+    engine.set_max_modules(20);
+    engine.set_max_string_size(MAX_STRING);
+    engine.set_max_array_size(MAX_ITEMS);
+    engine.set_max_map_size(MAX_ITEMS);
+    for symbol in ["eval", "print", "debug", "sleep", "timestamp"] {
+        engine.disable_symbol(symbol);
+    }
+    text::register(&mut engine);
+    crate::xml::register(&mut engine);
+    engine
+}

@@ -1,0 +1,93 @@
+//! Rhai's errors in our words: what is wrong, in which file, line and column, and who called.
+
+#![expect(clippy::wildcard_enum_match_arm, reason = "the enum is Rhai's, and may grow")]
+
+use rhai::{EvalAltResult, ParseError, Position};
+
+use crate::engine::{Ended, MAX_OPERATIONS};
+
+/// How many callers are named.
+const MAX_CALLERS: usize = 8;
+
+/// `file:line:column: message`.
+pub(crate) fn syntax(file: &str, error: &ParseError) -> String {
+    format!("{}{}", place(file, error.1), error.0)
+}
+
+/// `file:line:column: message (called in file:line:column by …)`.
+pub(crate) fn error(mut error: EvalAltResult, file: &str) -> String {
+    let mut file = file.to_owned();
+    let mut callers = Vec::new();
+    loop {
+        match error {
+            EvalAltResult::ErrorInFunctionCall(name, source, inner, position) => {
+                // A call that comes from the wrapper around a named function is no call of anybody's.
+                if !file.is_empty() {
+                    callers.push(format!("{}`{name}`", place(&file, position)));
+                }
+                if !source.is_empty() {
+                    file = source;
+                }
+                error = *inner;
+            }
+            EvalAltResult::ErrorInModule(name, inner, _) => {
+                file = name;
+                error = *inner;
+            }
+            _ => break,
+        }
+    }
+    let position = error.take_position();
+    let message = message(&error);
+    let called = match callers.is_empty() {
+        true => String::new(),
+        false => {
+            callers.reverse();
+            let more = if callers.len() > MAX_CALLERS { ", …" } else { "" };
+            callers.truncate(MAX_CALLERS);
+            format!(" (called at {}{more})", callers.join(", "))
+        }
+    };
+    format!("{}{message}{called}", place(&file, position))
+}
+
+fn message(error: &EvalAltResult) -> String {
+    match error {
+        EvalAltResult::ErrorRuntime(value, _) => match value.clone().into_string() {
+            Ok(text) => text,
+            Err(_) => format!("it throws {value}"),
+        },
+        EvalAltResult::ErrorTooManyOperations(_) => too_long(),
+        EvalAltResult::ErrorTerminated(why, _) => match why.clone().try_cast::<Ended>() {
+            Some(Ended::TooLong) => too_long(),
+            Some(Ended::TooLarge) => "it takes too much memory".to_owned(),
+            Some(Ended::Stopped) => "the hook was stopped".to_owned(),
+            None => why.to_string(),
+        },
+        EvalAltResult::ErrorStackOverflow(_) => "functions call each other too deep".to_owned(),
+        EvalAltResult::ErrorVariableNotFound(name, _) => format!("there is no `{name}` here"),
+        EvalAltResult::ErrorFunctionNotFound(signature, _) => {
+            // What takes no text says so by the types that it was given.
+            format!("there is no function `{}`", signature.replace("&str | ImmutableString | String", "text"))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// What is said of a hook that went on to its end after it had used up its operations.
+pub(crate) fn exhausted(file: &str) -> String {
+    format!("{}{}", place(file, Position::NONE), too_long())
+}
+
+fn too_long() -> String {
+    format!("it takes more than {MAX_OPERATIONS} operations")
+}
+
+/// `file:line:column: `, as far as that is known.
+fn place(file: &str, position: Position) -> String {
+    match (file.is_empty(), position.line(), position.position()) {
+        (true, ..) => String::new(),
+        (false, Some(line), column) => format!("{file}:{line}:{}: ", column.unwrap_or(1)),
+        (false, None, _) => format!("{file}: "),
+    }
+}
