@@ -97,6 +97,7 @@ fn every_piece_of_a_runbook_in_the_documentation_is_right() {
                 "params: {{ vm: {{ type: name }}, hypervisor: {{ type: host }} }}\nsteps:\n{}",
                 indented(&piece, 2)
             ),
+            "steps" => piece.clone(),
             "params" => format!("{piece}steps:\n  - {{ id: a, run: 'true' }}\n"),
             "locks" => format!("{piece}params: {{ vm: {{ type: name }} }}\nsteps:\n  - {{ id: a, run: 'true' }}\n"),
             "outputs" => format!("steps:\n  - id: a\n    run: 'true'\n{}", indented(&piece, 4)),
