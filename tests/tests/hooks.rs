@@ -194,13 +194,13 @@ fn a_hook_that_runs_away_is_stopped_and_says_where() {
         ("fn work() {\n    loop { }\n}\n", "scripts/own.rhai:2:5: it takes more than 2000000 operations"),
         ("fn deeper(n) {\n    deeper(n + 1)\n}\nfn work() { deeper(1) }\n", "functions call each other too deep"),
         (
-            "fn work() {\n    let all = #{};\n    let n = 0;\n    loop {\n        n += 1;\n        let text = \"\";\n        text.pad(400000, \"x\");\n        all[`k${n}`] = text;\n    }\n}\n",
+            "fn work() {\n    let all = #{};\n    let n = 0;\n    let text = \"\";\n    text.pad(400000, \"x\");\n    loop {\n        n += 1;\n        all[`k${n}`] = text + n;\n    }\n}\n",
             "it takes too much memory",
         ),
         ("fn work() {\n    let text = \"x\";\n    loop { text += text; }\n}\n", "scripts/own.rhai:3:20: "),
         (
             "fn work() {\n    let text = \"\";\n    text.pad(100000, \"x\");\n    loop { log(text); }\n}\n",
-            "scripts/own.rhai:4:12: a hook logs 1048576 bytes at most",
+            "scripts/own.rhai:4:16: a hook logs 1048576 bytes at most",
         ),
     ] {
         let place = local(&[
