@@ -156,7 +156,7 @@ fn every_fault_is_shown_with_its_place_and_a_hint() {
     3 |   - id: one
       |     ^^^^^^^
       |
-      = help: give it one of `run`, `exec`, `put`, `get`, `transfer`, `reboot`, `hook`, `assert`, `wait`, `approve`
+      = help: give it one of `run`, `exec`, `put`, `get`, `transfer`, `reboot`, `hook`, `assert`, `wait`, `approve`, `call`, `steps`
 
     error[unknown-field]: `step` has no field `rum`
      --> runbooks/bad.yaml:4:5
@@ -191,7 +191,7 @@ fn every_fault_is_shown_with_its_place_and_a_hint() {
     3 |   - id: one
       |     ^^^^^^^
       |
-      = help: give it one of `run`, `exec`, `put`, `get`, `transfer`, `reboot`, `hook`, `assert`, `wait`, `approve`
+      = help: give it one of `run`, `exec`, `put`, `get`, `transfer`, `reboot`, `hook`, `assert`, `wait`, `approve`, `call`, `steps`
 
     error[unknown-field]: `step` has no field `rum`
      --> runbooks/bad.yaml:4:5

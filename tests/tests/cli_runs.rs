@@ -383,7 +383,8 @@ fn a_run_for_programs_is_lines_of_json_with_the_id_first() {
     let lines = ran.json();
     let id = lines[0]["run"].as_str().unwrap();
     assert_eq!(id.len(), 26);
-    let seqs: Vec<u64> = lines[1..lines.len() - 1].iter().map(|l| l["seq"].as_u64().unwrap()).collect();
+    let seq = |line: &Value| line["seq"].as_u64().unwrap_or_else(|| panic!("{line} is no fact"));
+    let seqs: Vec<u64> = lines[1..lines.len() - 1].iter().map(seq).collect();
     assert_eq!(seqs, (1..=seqs.len() as u64).collect::<Vec<_>>(), "no fact is missing");
     let end = lines.last().unwrap();
     assert_eq!((end["end"].as_str(), end["exit"].as_i64()), (Some("parked"), Some(5)));

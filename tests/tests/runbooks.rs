@@ -57,7 +57,9 @@ fn scripts(step: &Step) -> Vec<(&'static str, &Script)> {
         | Action::Hook(_)
         | Action::Assert(_)
         | Action::WaitFor(_)
-        | Action::Approve(_) => {}
+        | Action::Approve(_)
+        | Action::Block
+        | Action::Call(_) => {}
     }
     all.extend(step.unless.as_ref().map(|script| ("unless", script)));
     all.extend(step.verify.as_ref().map(|probe| ("verify", &probe.script)));

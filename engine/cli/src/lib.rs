@@ -13,6 +13,7 @@ mod follow;
 mod foreground;
 mod history;
 mod inventory;
+mod library;
 mod moment;
 mod notifying;
 mod onto;

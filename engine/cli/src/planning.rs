@@ -8,13 +8,14 @@ use clap_complete::ArgValueCompleter;
 use piton_core::fault::Source;
 use piton_core::ids::ParamName;
 use piton_core::plan::{Plan, Surroundings};
-use piton_core::runbook::{self, ParamKind, Runbook};
+use piton_core::runbook::{self, Library, ParamKind, Runbook};
 use piton_core::value::Value;
 
 use crate::cli::Globals;
 use crate::exit::Failure;
 use crate::inventory::{self, Hosts};
-use crate::project::{self, Project};
+use crate::library;
+use crate::project::{self, Found, Project};
 use crate::scripts;
 use crate::secrets;
 use crate::verb::completing;
@@ -49,6 +50,12 @@ pub(crate) async fn plan(globals: &Globals, wanted: &Wanted) -> Result<Planned, 
     let project = project::find(globals.project.as_deref())?;
     let found = project::runbook(project.as_ref(), &wanted.runbook)?;
     let (runbook, mut faults) = project::parse(&found.source);
+    let mut called = Library::new();
+    if let Some(runbook) = &runbook {
+        let (library, more) = library::load(project.as_ref(), runbook, &found)?;
+        called = library;
+        faults.extend(more);
+    }
     let hosts = match inventory::load(project.as_ref()).await {
         Err(Failure::Faults(more)) => {
             faults.extend(more);
@@ -60,7 +67,7 @@ pub(crate) async fn plan(globals: &Globals, wanted: &Wanted) -> Result<Planned, 
         return Err(Failure::Faults(faults));
     };
     let declared = declared_secrets(&runbook);
-    let mut plan = build(runbook, &given, &hosts, &found.base, &found.source)?;
+    let mut plan = build(runbook, &given, &hosts, &found, &called)?;
     let of_project = project.as_ref().map(|project| project.settings.secrets.clone()).unwrap_or_default();
     secrets::choose(&mut plan, &declared, &sources, &of_project).map_err(Failure::Faults)?;
     Ok(Planned { plan, project, source: found.source })
@@ -77,32 +84,49 @@ pub(crate) fn build(
     runbook: Runbook,
     given: &BTreeMap<String, String>,
     hosts: &Hosts,
-    base: &Path,
-    source: &Source,
+    found: &Found,
+    library: &Library,
 ) -> Result<Plan, Failure> {
     let params = runbook::read_params(&runbook.params, given).map_err(Failure::Faults)?;
-    let base: PathBuf = std::fs::canonicalize(base)
-        .map_err(|error| Failure::other(format!("{} cannot be entered: {error}", base.display())))?;
+    let base: PathBuf = std::fs::canonicalize(&found.base)
+        .map_err(|error| Failure::other(format!("{} cannot be entered: {error}", found.base.display())))?;
     let Some(base) = base.to_str() else {
         return Err(Failure::usage(format!("the path {} is not UTF-8, which a plan cannot hold", base.display())));
     };
-    let around =
-        Surroundings { inventory: &hosts.inventory, allow_unknown_hosts: hosts.allow_unknown, project: base, source };
+    let around = Surroundings {
+        inventory: &hosts.inventory,
+        allow_unknown_hosts: hosts.allow_unknown,
+        project: base,
+        source: &found.source,
+        library,
+    };
     with_scripts(runbook, params, &around)
 }
 
-/// Makes a plan, with the project's scripts that its hooks use.
+/// Makes a plan, with the project's scripts that its hooks use, and those of the runbooks that it calls.
 pub(crate) fn with_scripts(
     runbook: Runbook,
     params: BTreeMap<ParamName, Value>,
     around: &Surroundings<'_>,
 ) -> Result<Plan, Failure> {
-    let hooked = runbook.steps.iter().chain(&runbook.finally).any(|step| step.has_hook());
-    let scripts = if hooked {
-        scripts::load(Path::new(around.project))?.used(&runbook, around.source).map_err(Failure::Faults)?
-    } else {
-        BTreeMap::new()
-    };
+    let called = around.library.values().map(|(runbook, source)| (runbook, source));
+    let all = std::iter::once((&runbook, around.source)).chain(called);
+    let hooked: Vec<(&Runbook, &Source)> = all.filter(|(runbook, _)| runbook.has_hook()).collect();
+    let mut scripts = BTreeMap::new();
+    if !hooked.is_empty() {
+        let there = scripts::load(Path::new(around.project))?;
+        let mut faults = Vec::new();
+        for (runbook, source) in hooked {
+            match there.used(runbook, source) {
+                Ok(mut used) => scripts.append(&mut used),
+                Err(mut more) => faults.append(&mut more),
+            }
+        }
+        if !faults.is_empty() {
+            faults.dedup();
+            return Err(Failure::Faults(faults));
+        }
+    }
     let mut plan = Plan::build(runbook, params, around).map_err(Failure::Faults)?;
     plan.scripts = scripts;
     Ok(plan)
@@ -125,6 +149,13 @@ pub(crate) async fn again(globals: &Globals, old: &Plan, path: Option<&Path>) ->
             (source, parsed)
         }
     };
+    let found = Found { source, base: PathBuf::from(&old.project) };
+    let mut library = Library::new();
+    if let Some(runbook) = &runbook {
+        let (called, more) = library::load(project.as_ref(), runbook, &found)?;
+        library = called;
+        faults.extend(more);
+    }
     let hosts = match inventory::load(project.as_ref()).await {
         Err(Failure::Faults(more)) => {
             faults.extend(more);
@@ -150,7 +181,8 @@ pub(crate) async fn again(globals: &Globals, old: &Plan, path: Option<&Path>) ->
     }
     values.append(&mut runbook::read_params(&new, &BTreeMap::new()).map_err(Failure::Faults)?);
     let (inventory, allow_unknown_hosts) = (&hosts.inventory, hosts.allow_unknown);
-    let around = Surroundings { inventory, allow_unknown_hosts, project: &old.project, source: &source };
+    let (project, source) = (&old.project, &found.source);
+    let around = Surroundings { inventory, allow_unknown_hosts, project, source, library: &library };
     let mut plan = with_scripts(runbook, values, &around)?;
     for (name, source) in &mut plan.secrets {
         // Where a secret comes from may have been said on the command line.

@@ -1,6 +1,6 @@
 //! Which task somebody means.
 
-use piton_core::ids::TaskId;
+use piton_core::ids::{BadName, TaskId};
 use piton_core::plan::TaskIndex;
 use piton_core::run::Run;
 
@@ -8,7 +8,9 @@ use crate::exit::Failure;
 
 /// The task that `wanted` means: its name, or its step's if that has one task only.
 pub(crate) fn task(run: &Run, wanted: &str) -> Result<TaskIndex, Failure> {
-    let id: TaskId = wanted.parse().map_err(|bad: piton_core::ids::BadName| {
+    // `move[guest 7]`: an item can have a name that no host can.
+    let by_item = || wanted.replacen('[', "[/", 1).parse::<TaskId>();
+    let id: TaskId = wanted.parse().or_else(|bad| by_item().map_err(|_| bad)).map_err(|bad: BadName| {
         Failure::usage(format!("`{}` is not a task: {}", wanted.escape_debug(), bad.rule()))
             .hint(format!("`piton show {}` lists the tasks", run.id()))
     })?;
@@ -16,21 +18,28 @@ pub(crate) fn task(run: &Run, wanted: &str) -> Result<TaskIndex, Failure> {
         return Ok(index);
     }
     let tasks = run.graph().of_step(&id.step);
-    if id.host.is_none() && tasks.len() == 1 {
-        return Ok(tasks.start);
+    if let (None, None, [one]) = (&id.host, &id.item, tasks.as_slice()) {
+        return Ok(*one);
+    }
+    // `migrate[web1]`, where only one task of the step is for this item.
+    let named = id.host.as_ref().filter(|_| id.item.is_none()).map(|name| name.as_str());
+    let item = named.or(id.item.as_ref().filter(|_| id.host.is_none()).map(|name| name.as_str()));
+    let for_item = |t: &&TaskIndex| item.is_some() && run.graph().id(**t).item.as_ref().map(|i| i.as_str()) == item;
+    if let [one] = tasks.iter().filter(for_item).collect::<Vec<_>>().as_slice() {
+        return Ok(**one);
     }
     let failure = Failure::usage(format!("run {} has no task {id}", run.id()));
     if tasks.is_empty() {
         return Err(failure.hint(format!("`piton show {}` lists its tasks", run.id())));
     }
-    let names: Vec<String> = tasks.take(8).map(|t| run.graph().id(t).to_string()).collect();
+    let names: Vec<String> = tasks.into_iter().take(8).map(|t| run.graph().id(t).to_string()).collect();
     Err(failure.hint(format!("step {} has {}", id.step, names.join(", "))))
 }
 
 /// The tasks that `wanted` means: one task, or all of a step.
 pub(crate) fn tasks(run: &Run, wanted: &str) -> Result<Vec<TaskIndex>, Failure> {
-    let step = wanted.parse::<TaskId>().ok().filter(|id| id.host.is_none());
-    let all: Vec<TaskIndex> = step.map(|id| run.graph().of_step(&id.step).collect()).unwrap_or_default();
+    let step = wanted.parse::<TaskId>().ok().filter(|id| id.host.is_none() && id.item.is_none());
+    let all: Vec<TaskIndex> = step.map(|id| run.graph().of_step(&id.step)).unwrap_or_default();
     if all.is_empty() { Ok(vec![task(run, wanted)?]) } else { Ok(all) }
 }
 

@@ -6,9 +6,12 @@ use std::time::Duration;
 use anstyle::Style;
 use piton_core::ids::{Part, TaskId};
 use piton_core::lock::Lock;
+use piton_core::plan::Item;
 use piton_core::run::{CallKind, Event, FailureCause, ParkCause, Recorded, SkipCause, SuccessCause, Word};
 use piton_core::time::{Timestamp, show_size};
+use piton_core::value::to_text;
 
+use crate::exit::count;
 use crate::screen::{CYAN, DIM, GREEN, RED, YELLOW, paint};
 use crate::times::{Times, took};
 use crate::visible::visible;
@@ -77,7 +80,7 @@ impl Teller {
                 (format!("{by} asked for {runbook}"), Tone::Detail)
             }
             Event::TakenOver { from, tasks, .. } => {
-                let results = crate::exit::count(tasks.len(), "result");
+                let results = count(tasks.len(), "result");
                 (format!("{results} of run {from} taken over"), Tone::Act)
             }
             Event::PlanReplaced { by, why, plan, .. } => {
@@ -104,6 +107,12 @@ impl Teller {
             }
             Event::TaskSkipped { why: SkipCause::ByHand, .. } => ("skipped by hand".to_owned(), Tone::Act),
             Event::TaskSkipped { why, .. } => (format!("skipped: {why}"), Tone::Plain),
+            Event::StepExpanded { items, .. } => (found(items), Tone::Plain),
+            Event::CallEntered { params, .. } => {
+                let given = params.iter().filter(|(_, value)| !value.is_null());
+                let given: Vec<String> = given.map(|(name, value)| format!("{name}={}", to_text(value))).collect();
+                (format!("calls its runbook with {}", given.join(" ")), Tone::Detail)
+            }
             Event::TaskUnstartable { .. } => ("cannot start".to_owned(), Tone::Detail),
             Event::AttemptStarted { task, attempt, .. } => {
                 self.started.entry(task.clone()).or_insert(recorded.at);
@@ -213,6 +222,18 @@ impl Teller {
     }
 }
 
+/// The items of a step, the first ones if they are many.
+fn found(items: &[Item]) -> String {
+    const SHOWN: usize = 8;
+    let some: Vec<&str> = items.iter().take(SHOWN).map(|item| item.name.as_str()).collect();
+    let more = items.len().saturating_sub(SHOWN);
+    match (items.len(), more) {
+        (0, _) => "has no items: there is nothing to do".to_owned(),
+        (_, 0) => format!("has {}: {}", count(items.len(), "item"), some.join(", ")),
+        (_, more) => format!("has {}: {} and {more} more", count(items.len(), "item"), some.join(", ")),
+    }
+}
+
 /// How far a transfer has come, in words.
 pub(crate) fn moved_so_far(moved: u64, total: u64, left: Option<u64>) -> String {
     let left = left.map(|seconds| format!(", {} left", took(Duration::from_secs(seconds)))).unwrap_or_default();
@@ -248,6 +269,8 @@ pub(crate) fn task_of(event: &Event) -> Option<&TaskId> {
     match event {
         Event::TaskSkipped { task, .. }
         | Event::TaskUnstartable { task }
+        | Event::StepExpanded { task, .. }
+        | Event::CallEntered { task, .. }
         | Event::AttemptStarted { task, .. }
         | Event::Transferred { task, .. }
         | Event::TransferProgressed { task, .. }

@@ -215,7 +215,12 @@ impl PlanBack {
             | Action::Transfer(_)
             | Action::Reboot(_)
             | Action::Hook(_) => true,
-            Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) | Action::Approve(_) => false,
+            Action::Assert(_)
+            | Action::WaitFor(_)
+            | Action::WaitUntil(_)
+            | Action::Approve(_)
+            | Action::Block
+            | Action::Call(_) => false,
         };
         let has_undo = |step: &&usize| plan.steps[**step].step.undo.is_some();
         let behind = point.map_or(&[][..], |point| &main[point..]);

@@ -141,6 +141,8 @@ pub enum FaultCode {
     UnknownNeed,
     /// Steps that need each other.
     Cycle,
+    /// A runbook that is called and does not exist.
+    UnknownRunbook,
     /// A parameter that is not declared.
     UnknownParam,
     /// A host or group that the inventory does not have.
@@ -178,6 +180,7 @@ impl fmt::Display for FaultCode {
             Self::Duplicate => "duplicate",
             Self::UnknownNeed => "unknown-need",
             Self::Cycle => "cycle",
+            Self::UnknownRunbook => "unknown-runbook",
             Self::UnknownParam => "unknown-param",
             Self::UnknownHost => "unknown-host",
             Self::TemplateInScript => "template-in-script",

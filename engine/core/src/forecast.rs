@@ -3,6 +3,7 @@
 //! A [`History`] holds what steps took in runs before this one. A [`Forecast`] goes over the graph and says when each task
 //! can be over, if every task that it needs is: the longest way, with edges from host to host where the plan has them.
 //! That only so many tasks are in flight at once (`max_parallel`) is not counted: where it matters, a run takes longer.
+//! Of a `for_each` whose items are not known yet, one is counted.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -72,8 +73,21 @@ impl History {
 
     /// What a step takes on a host: as it took there, else as on other hosts; `None` where nothing is known.
     pub fn of(&self, step: &Step, host: Option<&HostName>) -> Option<Expected> {
-        if let Action::WaitFor(span) = &step.action {
-            return Some(Expected { median: *span, high: *span });
+        match &step.action {
+            Action::WaitFor(span) => return Some(Expected { median: *span, high: *span }),
+            // The work is that of the steps in it.
+            Action::Call(_) => return Some(Expected::default()),
+            Action::Run(_)
+            | Action::Exec(_)
+            | Action::Put(_)
+            | Action::Get(_)
+            | Action::Transfer(_)
+            | Action::Reboot(_)
+            | Action::Assert(_)
+            | Action::WaitUntil(_)
+            | Action::Approve(_)
+            | Action::Hook(_)
+            | Action::Block => {}
         }
         let hosts = self.spans.get(&step.id)?;
         match hosts.get(&host.cloned()) {
@@ -128,14 +142,13 @@ enum Left {
 
 /// The longest way through the graph, first of what stands under `steps`, then of what stands under `finally`.
 fn longest(graph: &TaskGraph, left: impl Fn(TaskIndex) -> Left) -> Option<Forecast> {
-    let nodes = u32::try_from(graph.nodes()).unwrap_or(u32::MAX);
-    let mut waits: Vec<u32> = (0..nodes).map(|node| graph.indegree(node)).collect();
-    let mut begins = vec![Expected::default(); graph.nodes()];
-    let mut ready: Vec<u32> = (0..nodes).filter(|&node| waits[node as usize] == 0).collect();
+    let mut waits: Vec<u32> = graph.nodes().map(|node| graph.indegree(node)).collect();
+    let mut begins = vec![Expected::default(); waits.len()];
+    let mut ready: Vec<u32> = graph.nodes().filter(|&node| graph.indegree(node) == 0).collect();
     let (mut main, mut finally) = (Expected::default(), Expected::default());
     let (mut open, mut unknown) = (0, 0);
     while let Some(node) = ready.pop() {
-        let mut end = begins[node as usize];
+        let mut end = begins[graph.place_of(node)];
         if node < graph.len() {
             if let Left::Open(known) = left(node) {
                 open += 1;
@@ -143,14 +156,15 @@ fn longest(graph: &TaskGraph, left: impl Fn(TaskIndex) -> Left) -> Option<Foreca
                 let span = known.unwrap_or_default();
                 end = Expected { median: end.median + span.median, high: end.high + span.high };
             }
-            let part = if node < graph.main() { &mut main } else { &mut finally };
+            let part = if graph.is_finally(node) { &mut finally } else { &mut main };
             *part = later(*part, end);
         }
         for &next in graph.after(node) {
-            let begin = &mut begins[next as usize];
+            let next_place = graph.place_of(next);
+            let begin = &mut begins[next_place];
             *begin = later(*begin, end);
-            waits[next as usize] -= 1;
-            if waits[next as usize] == 0 {
+            waits[next_place] -= 1;
+            if waits[next_place] == 0 {
                 ready.push(next);
             }
         }

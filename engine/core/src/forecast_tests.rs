@@ -5,12 +5,19 @@ use crate::fault::Source;
 use crate::ids::RunId;
 use crate::inventory::Inventory;
 use crate::plan::Surroundings;
+use crate::runbook::Library;
 
 fn plan(steps: &str) -> Plan {
     let source = Source { name: "r".into(), text: format!("runbook: r\n{steps}\n").into() };
     let (runbook, faults) = crate::runbook::parse(&source);
     let inventory = Inventory::default();
-    let around = Surroundings { inventory: &inventory, allow_unknown_hosts: true, project: "/", source: &source };
+    let around = Surroundings {
+        inventory: &inventory,
+        allow_unknown_hosts: true,
+        project: "/",
+        source: &source,
+        library: &Library::new(),
+    };
     Plan::build(runbook.unwrap_or_else(|| panic!("{faults:?}")), BTreeMap::new(), &around).unwrap()
 }
 

@@ -146,9 +146,17 @@ name!(
     |t| word(t, 64, |c| c.is_ascii_lowercase(), |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_')
 );
 name!(
-    /// The `id` of a step, unique in its runbook.
+    /// The `id` of a step, unique in its runbook. In a plan, the step of a runbook that was called has the id of the
+    /// call before its own: `move/copy`.
     StepId, "step id", "a lower-case letter, then lower-case letters, digits, `-` or `_`, 64 at most",
-    |t| word(t, 64, |c| c.is_ascii_lowercase(), |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_')
+    |t| t.len() <= 1024 && t.split('/').all(|t| {
+        word(t, 64, |c| c.is_ascii_lowercase(), |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_')
+    })
+);
+name!(
+    /// The name of a `for_each` item, unique in its step: any text for people to read, within limits.
+    ItemName, "name of an item", "one line of text without control characters, 128 bytes at most, no space at its ends",
+    |t| !t.is_empty() && t.len() <= 128 && t.trim() == t && !t.chars().any(char::is_control)
 );
 name!(
     /// The name of a parameter; also the name of the environment variable that carries it.
@@ -184,7 +192,20 @@ impl HostName {
     }
 }
 
-/// One step on one host: what a person points at. Shown as `copy[hv1]`, or `fits` where no host is involved.
+impl StepId {
+    /// Whether a document may say it: without the id of a call before it.
+    pub fn is_plain(&self) -> bool {
+        !self.0.contains('/')
+    }
+
+    /// As its document says it: without the ids of the calls before it.
+    pub fn last(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or_default()
+    }
+}
+
+/// One step on one host, for one item: what a person points at. Shown as `copy[hv1]`, `copy[hv1/web1]` for an item,
+/// `fits` where no host is involved, and `fits[/web1]` for an item where no host is.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TaskId {
@@ -192,13 +213,24 @@ pub struct TaskId {
     pub step: StepId,
     /// The host, where the step has hosts.
     pub host: Option<HostName>,
+    /// The item, under `for_each`.
+    pub item: Option<ItemName>,
+}
+
+impl TaskId {
+    /// The task of a step on a host, or on none.
+    pub fn new(step: StepId, host: Option<HostName>) -> Self {
+        Self { step, host, item: None }
+    }
 }
 
 impl fmt::Display for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.host {
-            Some(host) => write!(f, "{}[{host}]", self.step),
-            None => write!(f, "{}", self.step),
+        match (&self.host, &self.item) {
+            (Some(host), None) => write!(f, "{}[{host}]", self.step),
+            (Some(host), Some(item)) => write!(f, "{}[{host}/{item}]", self.step),
+            (None, Some(item)) => write!(f, "{}[/{item}]", self.step),
+            (None, None) => write!(f, "{}", self.step),
         }
     }
 }
@@ -214,8 +246,13 @@ impl FromStr for TaskId {
 
     fn from_str(text: &str) -> Result<Self, BadName> {
         match text.strip_suffix(']').and_then(|t| t.split_once('[')) {
-            Some((step, host)) => Ok(Self { step: step.parse()?, host: Some(host.parse()?) }),
-            None => Ok(Self { step: text.parse()?, host: None }),
+            Some((step, place)) => {
+                // No host has a slash in its name, so what follows the first one is the item, whatever it holds.
+                let (host, item) = place.split_once('/').map_or((place, None), |(host, item)| (host, Some(item)));
+                let host = if host.is_empty() && item.is_some() { None } else { Some(host.parse()?) };
+                Ok(Self { step: step.parse()?, host, item: item.map(str::parse).transpose()? })
+            }
+            None => Ok(Self { step: text.parse()?, host: None, item: None }),
         }
     }
 }
@@ -317,10 +354,20 @@ pub struct JobId {
 impl JobId {
     /// The name of the job's files on the host: only letters, digits, `.`, `_`, `-` and `@`, so that it needs
     /// no quoting in any shell. Unique within a run, also where two inventory names mean one machine.
+    ///
+    /// An item can be any text: what is harmless of its beginning is there for people, its digest keeps it apart.
     pub fn file_name(&self) -> String {
         let task = &self.attempt.task;
         let host = task.host.as_ref().map_or(HostName::LOCAL, HostName::as_str);
-        format!("{}@{host}.{}.{}{}", task.step, self.attempt.number, self.part, self.round)
+        let step = task.step.as_str().replace('/', ".");
+        let item = task.item.as_ref().map(|item| {
+            let plain = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' };
+            let head: String = item.as_str().chars().take(24).map(plain).collect();
+            let digest = crate::digest::Digest::of(item.as_str().as_bytes()).to_string();
+            format!("@{head}-{}", digest.get(..20).unwrap_or_default())
+        });
+        let item = item.unwrap_or_default();
+        format!("{step}@{host}{item}.{}.{}{}", self.attempt.number, self.part, self.round)
     }
 }
 
@@ -352,11 +399,30 @@ mod tests {
 
     #[test]
     fn a_task_reads_back_as_it_is_shown() {
-        for text in ["copy[hv1]", "fits", "a-b[10.0.0.1]"] {
+        for text in ["copy[hv1]", "fits", "a-b[10.0.0.1]", "a[hv1/web1]", "a[/b]", "move/copy[hv1/a/b]", "a[h/x]y[z]"] {
             assert_eq!(text.parse::<TaskId>().unwrap().to_string(), text);
         }
-        for bad in ["copy[", "copy[]", "[x]", "copy]x[", "Copy"] {
+        for bad in ["copy[", "copy[]", "[x]", "copy]x[", "Copy", "a[h/]", "a[/]", "a//b", "/a", "a/", "a[h/ x]"] {
             assert!(bad.parse::<TaskId>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_jobs_files_have_a_harmless_name_whatever_its_item_is_called() {
+        let name = |item: &str| {
+            let task = TaskId { item: Some(ItemName::new(item).unwrap()), ..TaskId::new("a/b".parse().unwrap(), None) };
+            JobId { attempt: AttemptId { task, number: 1 }, part: Part::Main, round: 1 }.file_name()
+        };
+        let items =
+            ["web1", "web 1", "web-1", "../../etc/passwd", "$(reboot)", "'; rm -rf / #", "名前", &"x".repeat(128)];
+        let names: std::collections::BTreeSet<String> = items.iter().map(|i| name(i)).collect();
+        assert_eq!(names.len(), items.len(), "{names:?}");
+        for name in names {
+            assert!(name.chars().all(|c| c.is_ascii_alphanumeric() || "._-@".contains(c)), "{name}");
+            assert!(name.len() < 100 && !name.contains(".."), "{name}");
+        }
+        for bad in ["", " a", "a\nb", "a\0b", &"x".repeat(129)] {
+            assert!(ItemName::new(bad).is_err(), "{bad:?}");
         }
     }
 }

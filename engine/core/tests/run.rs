@@ -8,8 +8,12 @@ mod anew;
 mod attempts;
 #[path = "run/back.rs"]
 mod back;
+#[path = "run/batch.rs"]
+mod batch;
 #[path = "run/failure.rs"]
 mod failure;
+#[path = "run/grow.rs"]
+mod grow;
 #[path = "run/locks.rs"]
 mod locks;
 #[path = "run/order.rs"]

@@ -1,6 +1,7 @@
 //! For tests only: a run machine on a bench, a manual clock, a journal in memory, simulated hosts.
 
 pub mod hosts;
+mod laws;
 pub mod machine;
 
 pub mod plans;

@@ -12,6 +12,8 @@ use piton_core::run::{
 };
 use piton_core::time::Timestamp;
 
+pub use crate::laws::check_order;
+
 /// A run on a bench.
 pub struct Machine {
     /// The run.
@@ -289,84 +291,6 @@ fn show(effect: &Effect) -> String {
 /// If it is none: the test is wrong.
 pub fn task(text: &str) -> TaskId {
     text.parse().expect("the test names a task")
-}
-
-/// Checks a whole log: each attempt starts once, after everything that its task needs.
-///
-/// # Panics
-/// If that does not hold.
-pub fn check_order(plan: &Plan, log: &[Recorded<Event>]) {
-    let run = Run::new(RunId::from_parts(0, 7), Arc::new(plan.clone()));
-    let mut over: BTreeSet<TaskId> = BTreeSet::new();
-    let mut started: BTreeSet<(TaskId, u32)> = BTreeSet::new();
-    let mut exited: BTreeSet<JobId> = BTreeSet::new();
-    let mut held: BTreeSet<Option<TaskId>> = BTreeSet::new();
-    for recorded in log {
-        match &recorded.event {
-            Event::AttemptStarted { task, attempt, .. } => {
-                assert!(started.insert((task.clone(), *attempt)), "{task}#{attempt} started twice");
-                let index = run.graph().find(task).expect("the task is in the plan");
-                assert!(plan.locks.is_empty() || held.contains(&None), "{task} started before the run had its locks");
-                let free = run.step_of(index).locks.is_empty();
-                assert!(free || held.contains(&Some(task.clone())), "{task} started before it had its locks");
-                for before in run.graph().before(plan, index) {
-                    let before = run.graph().id(before);
-                    assert!(over.contains(before), "{task} started before {before} was over");
-                }
-            }
-            Event::TaskSucceeded { task, .. } | Event::TaskSkipped { task, .. } | Event::TaskFailed { task, .. } => {
-                assert!(over.insert(task.clone()), "{task} came to its end twice");
-                held.remove(&Some(task.clone()));
-            }
-            Event::JobExited { job, .. } => assert!(exited.insert(job.clone()), "{job} exited twice"),
-            Event::UndoAttemptStarted { task, .. } => {
-                let tried = started.iter().any(|(t, _)| t == task);
-                assert!(tried, "{task} is undone although it never began");
-            }
-            Event::LocksTaken { task } => assert!(held.insert(task.clone()), "{task:?} took its locks twice"),
-            Event::TakenOver { tasks, .. } => {
-                for taken in tasks {
-                    assert!(over.insert(taken.task.clone()), "{} is taken over twice", taken.task);
-                }
-            }
-            Event::RunCreated { .. }
-            | Event::EngineTook { .. }
-            | Event::SecretsFetched { .. }
-            | Event::SecretsMissing { .. }
-            | Event::PlanReplaced { .. }
-            | Event::TaskUnstartable { .. }
-            | Event::JobStarted { .. }
-            | Event::JobLost { .. }
-            | Event::JobStopped { .. }
-            | Event::Transferred { .. }
-            | Event::HookStarted { .. }
-            | Event::HookCalled { .. }
-            | Event::HookEnded { .. }
-            | Event::TransferProgressed { .. }
-            | Event::AttemptTimedOut { .. }
-            | Event::AttemptFailed { .. }
-            | Event::RetryScheduled { .. }
-            | Event::ProbeScheduled { .. }
-            | Event::ProbeStarted { .. }
-            | Event::WaitStarted { .. }
-            | Event::TaskParked { .. }
-            | Event::WordTaken { .. }
-            | Event::ResolveStarted { .. }
-            | Event::TaskReleased { .. }
-            | Event::ApprovalAsked { .. }
-            | Event::Voted { .. }
-            | Event::LocksAsked { .. }
-            | Event::LocksRefused { .. }
-            | Event::RunPaused { .. }
-            | Event::RunResumed
-            | Event::CancelStarted
-            | Event::UndoStarted { .. }
-            | Event::TaskUndone { .. }
-            | Event::UndoSkipped { .. }
-            | Event::FinallyStarted
-            | Event::RunEnded { .. } => {}
-        }
-    }
 }
 
 /// Whether a job only looks.

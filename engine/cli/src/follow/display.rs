@@ -213,6 +213,8 @@ impl Manner for Display {
                 }
             }
             Event::RetryScheduled { .. }
+            | Event::StepExpanded { .. }
+            | Event::CallEntered { .. }
             | Event::TaskUnstartable { .. }
             | Event::Transferred { .. }
             | Event::HookStarted { .. }

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use piton_core::fault::Fault;
-use piton_core::runbook::ParamKind;
+use piton_core::runbook::{Library, ParamKind};
 use serde_json::{Value, json};
 
 use crate::cli::Globals;
 use crate::exit::{Code, Failure, count};
 use crate::inventory;
+use crate::library;
 use crate::planning;
 use crate::project::{self, Found};
 use crate::screen::{GREEN, Screen};
@@ -62,22 +63,28 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
         let number = hosts.as_ref().map_or(0, |h| h.inventory.hosts.len());
         good.push(Good { file: path, what: count(number, "host"), json: json!({ "hosts": number }) });
     }
-    for Found { source, base } in found {
-        let (runbook, mut own) = project::parse(&source);
+    for found in found {
+        let (runbook, mut own) = project::parse(&found.source);
+        let mut library = Library::new();
+        if let Some(runbook) = &runbook
+            && let Some((called, more)) = keep_faults(library::load(project.as_ref(), runbook, &found), &mut own)?
+        {
+            library = called;
+            own.extend(more);
+        }
         let Some(runbook) = runbook.filter(|_| own.is_empty()) else {
             faults.append(&mut own);
             continue;
         };
-        let file = source.name.to_string();
+        let file = found.source.name.to_string();
         let steps = runbook.steps.len() + runbook.finally.len();
         let what = format!("{}: {}", runbook.name, count(steps, "step"));
         let json = json!({ "runbook": runbook.name, "title": runbook.title, "steps": steps });
         let plannable =
             runbook.params.iter().all(|p| p.default.is_some() || !p.required || p.kind == ParamKind::Secret);
-        let hooked = runbook.steps.iter().chain(&runbook.finally).any(|step| step.has_hook());
-        if hooked {
-            let scripts = keep_faults(scripts::load(Path::new(&base)), &mut faults)?;
-            let own = scripts.map(|scripts| scripts.check_runbook(&runbook, &source));
+        if runbook.has_hook() {
+            let scripts = keep_faults(scripts::load(&found.base), &mut faults)?;
+            let own = scripts.map(|scripts| scripts.check_runbook(&runbook, &found.source));
             match own {
                 Some(own) if own.is_empty() => {}
                 Some(mut own) => {
@@ -88,7 +95,7 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
             }
         }
         if let Some(hosts) = hosts.as_ref().filter(|_| plannable) {
-            let planned = planning::build(runbook, &BTreeMap::new(), hosts, Path::new(&base), &source);
+            let planned = planning::build(runbook, &BTreeMap::new(), hosts, &found, &library);
             if keep_faults(planned, &mut faults)?.is_none() {
                 continue;
             }
@@ -99,8 +106,14 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
         let source = keep_faults(project::read(path, &path.display().to_string()), &mut faults)?;
         good.extend(source.and_then(|source| test(&source, &mut faults)));
     }
-    faults.dedup();
-    tell(&good, faults, screen)
+    // What is wrong with a runbook is seen by each that calls it, and told once.
+    let mut told: Vec<Fault> = Vec::new();
+    for fault in faults {
+        if !told.contains(&fault) {
+            told.push(fault);
+        }
+    }
+    tell(&good, told, screen)
 }
 
 /// Looks over the test that stands beside a runbook.

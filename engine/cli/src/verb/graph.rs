@@ -5,10 +5,11 @@ mod drawing;
 use std::collections::BTreeMap;
 
 use clap::ValueEnum;
-use piton_core::ids::RunbookName;
+use piton_core::ids::{RunbookName, StepId};
 use piton_core::run::{Run, TaskState};
-use piton_core::runbook::Runbook;
+use piton_core::runbook::{ForEach, Runbook, Step};
 
+use super::plan::shares;
 use crate::cli::Globals;
 use crate::exit::{Code, Failure};
 use crate::project;
@@ -83,37 +84,76 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
 }
 
 fn of_runbook(runbook: &Runbook) -> Drawing {
-    let steps = || runbook.steps.iter().map(|s| (s, false)).chain(runbook.finally.iter().map(|s| (s, true)));
-    let number: BTreeMap<_, _> = steps().enumerate().map(|(i, (s, _))| (s.id.clone(), i)).collect();
-    let nodes = steps().map(|(step, finally)| {
-        let hosts: Vec<&str> = step.hosts.iter().flatten().map(|t| t.source()).collect();
-        Node { name: step.id.to_string(), detail: hosts.join(", "), finally, state: None }
+    let steps: Vec<(&Step, bool)> =
+        runbook.steps.iter().map(|s| (s, false)).chain(runbook.finally.iter().map(|s| (s, true))).collect();
+    let number: BTreeMap<&StepId, usize> = steps.iter().enumerate().map(|(i, (s, _))| (&s.id, i)).collect();
+    let nodes = steps.iter().map(|(step, finally)| {
+        let mut detail: Vec<String> = step.hosts.iter().flatten().map(|t| t.source().to_owned()).collect();
+        detail.extend(step.call().map(|call| format!("call {}", call.runbook)));
+        match &step.for_each {
+            Some(ForEach::List(items)) => detail.push(format!("each of {}", items.len())),
+            Some(ForEach::Expr(expr)) => detail.push(format!("each of {}", expr.source())),
+            None => {}
+        }
+        if !step.batch.is_empty() {
+            detail.push(format!("batches {}", shares(&step.batch)));
+        }
+        Node { name: step.id.to_string(), detail: detail.join(", "), finally: *finally, state: None }
     });
-    let edges = steps().enumerate().flat_map(|(to, (step, _))| {
-        let from = step.needs.iter().filter_map(|id| number.get(id));
-        from.map(move |&from| (from, to, !step.barrier)).collect::<Vec<_>>()
-    });
-    Drawing { nodes: nodes.collect(), edges: edges.collect() }
+    let mut edges = Vec::new();
+    for (to, (step, _)) in steps.iter().enumerate() {
+        if let (Some(parent), true) = (step.parent.as_ref().and_then(|id| number.get(id)), step.needs.is_empty()) {
+            edges.push((*parent, to, true));
+        }
+        for from in step.needs.iter().filter_map(|id| number.get(id)) {
+            edges.extend(ends(&steps, *from).into_iter().map(|from| (from, to, !step.barrier)));
+        }
+    }
+    Drawing { nodes: nodes.collect(), edges }
+}
+
+/// The steps that a step ends with: itself, or those of a block that no other in it needs.
+fn ends(steps: &[(&Step, bool)], step: usize) -> Vec<usize> {
+    let id = &steps[step].0.id;
+    let children: Vec<usize> = (0..steps.len()).filter(|&at| steps[at].0.parent.as_ref() == Some(id)).collect();
+    if children.is_empty() {
+        return vec![step];
+    }
+    let needed = |at: usize| children.iter().any(|&other| steps[other].0.needs.contains(&steps[at].0.id));
+    children.iter().filter(|&&at| !needed(at)).flat_map(|&at| ends(steps, at)).collect()
 }
 
 fn of_run(run: &Run) -> Drawing {
-    let steps = run.plan().steps.iter().enumerate();
-    let nodes = steps.clone().map(|(index, planned)| {
-        let tasks: Vec<&TaskState> = run.graph().tasks_of(index).map(|t| &run.task(t).state).collect();
+    let plan = run.plan();
+    // A block has no tasks of its own, unless its items come from one.
+    let drawn = |step: usize| !plan.steps[step].step.is_block() || run.graph().source(step).is_some();
+    let place: BTreeMap<usize, usize> = (0..plan.steps.len()).filter(|&step| drawn(step)).zip(0..).collect();
+    let nodes = place.keys().map(|&index| {
+        let planned = &plan.steps[index];
+        let own = run.graph().source(index).into_iter().chain(run.graph().tasks_of(index));
+        let tasks: Vec<&TaskState> = own.map(|t| &run.task(t).state).collect();
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         for state in &tasks {
             *counts.entry(state.word()).or_default() += 1;
         }
         let worst = tasks.iter().max_by_key(|state| concern(state)).map_or("waiting", |state| state.word());
+        let unknown = plan.family(index).is_some_and(|family| run.graph().items_of(family).is_none());
         let detail = match (tasks.len(), planned.hosts.first()) {
+            (_, _) if unknown && worst == "waiting" => "items known when it runs".to_owned(),
             (1, Some(host)) => format!("{host}: {worst}"),
             (1, None) => worst.to_owned(),
             _ => counts.iter().map(|(word, n)| format!("{n} {word}")).collect::<Vec<_>>().join(", "),
         };
         Node { name: planned.step.id.to_string(), detail, finally: planned.finally, state: Some(worst) }
     });
-    let edges = steps.flat_map(|(to, planned)| planned.needs.iter().map(move |n| (n.step, to, n.per_host)));
-    Drawing { nodes: nodes.collect(), edges: edges.collect() }
+    let mut edges = Vec::new();
+    for (&step, &to) in &place {
+        let planned = &plan.steps[step];
+        edges.extend(planned.needs.iter().filter_map(|n| Some((*place.get(&n.step)?, to, n.per_host || n.per_item))));
+        let family = plan.family(step).filter(|&family| family != step && planned.needs.is_empty());
+        edges.extend(family.and_then(|family| place.get(&family)).map(|&from| (from, to, true)));
+    }
+    Drawing { nodes: nodes.collect(), edges }
 }
 
 /// What of a step's tasks should be seen first.

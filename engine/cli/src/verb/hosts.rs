@@ -205,7 +205,7 @@ fn refused(refusal: Refusal) -> String {
 
 async fn facts(transport: Arc<dyn Transport>, run: RunId, host: HostName) -> Result<Map<String, Value>, String> {
     let step = "facts".parse().map_err(|bad: piton_core::ids::BadName| bad.to_string())?;
-    let task = TaskId { step, host: Some(host.clone()) };
+    let task = TaskId::new(step, Some(host.clone()));
     let id = JobId { attempt: AttemptId { task, number: 1 }, part: Part::Main, round: 1 };
     let spec = JobSpec {
         run,

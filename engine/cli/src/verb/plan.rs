@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use piton_core::forecast::Forecast;
-use piton_core::ids::{AttemptId, HostName, JobId, Part, RunId};
+use piton_core::ids::{AttemptId, JobId, Part, RunId};
 use piton_core::plan::{Plan, PlannedStep};
 use piton_core::run::{Run, TransferText};
 use piton_core::runbook::{Action, OnFailure, Repeat, Retry, RetryOn};
@@ -21,10 +21,12 @@ use crate::tell::names as names_of;
 use crate::visible::visible_lines;
 use crate::{asking, queue};
 
+pub(super) use many::shares;
 use moves::{reboots, transfers};
 use secrets::secrets_of;
 use texts::{hook, job_text, scripts};
 
+mod many;
 mod moves;
 mod secrets;
 mod texts;
@@ -91,7 +93,7 @@ pub(crate) fn text(run: &Run, out: &mut Out) -> Result<(), Failure> {
     let hosts = count(plan.hosts.len(), "host");
     out.line(format_args!(
         "tasks   {} on {hosts}, {} at once at most, on failure {}",
-        run.graph().len(),
+        many::tasks(run),
         plan.max_parallel,
         policy(plan.on_failure)
     ))?;
@@ -133,14 +135,26 @@ fn step(out: &mut Out, plan: &Plan, run: &Run, index: usize, planned: &PlannedSt
     if !planned.hosts.is_empty() {
         out.line(format_args!("   hosts    {}", names(&planned.hosts)))?;
     }
+    if let Some(block) = planned.parent {
+        out.line(format_args!("   in       {}", plan.steps[block].step.id))?;
+    }
+    many::times(out, run, index)?;
     let needs: Vec<String> = planned
         .needs
         .iter()
         .map(|n| {
             let id = &plan.steps[n.step].step.id;
-            if n.per_host && planned.hosts.len() > 1 { format!("{id} (each host for itself)") } else { id.to_string() }
+            match (n.per_host && planned.hosts.len() > 1, n.per_item) {
+                (true, false) => format!("{id} (each host for itself)"),
+                (_, true) => format!("{id} (each item for itself)"),
+                (false, false) => id.to_string(),
+            }
         })
         .collect();
+    let block = step.is_block() && run.graph().source(index).is_none();
+    if block {
+        return many::consists_of(out, plan, index);
+    }
     out.line(format_args!("   needs    {}", if needs.is_empty() { "nothing".to_owned() } else { needs.join(", ") }))?;
     if let Some(when) = &step.when {
         out.line(format_args!("   when     {}", when.source()))?;
@@ -169,7 +183,7 @@ fn step(out: &mut Out, plan: &Plan, run: &Run, index: usize, planned: &PlannedSt
         Action::Run(_) => scripts(out, run, index, Part::Main, "run")?,
         Action::Exec(words) => {
             let plain: Vec<&str> = words.iter().map(|w| w.source()).collect();
-            if job_text(run, index, 0, Part::Main).is_ok() {
+            if run.graph().tasks_of(index).next().is_some_and(|task| job_text(run, task, Part::Main).is_ok()) {
                 scripts(out, run, index, Part::Main, "exec")?;
             } else {
                 out.line(format_args!("   exec     {}", plain.join(" ")))?;
@@ -186,6 +200,7 @@ fn step(out: &mut Out, plan: &Plan, run: &Run, index: usize, planned: &PlannedSt
         Action::WaitFor(span) => out.line(format_args!("   wait     {}", show_duration(*span)))?,
         Action::WaitUntil(_) => {}
         Action::Approve(approve) => asking::planned(approve).iter().try_for_each(|line| out.line(line))?,
+        Action::Block | Action::Call(_) => many::consists_of(out, plan, index)?,
     }
     if let Some(probe) = step.probe() {
         let label = if step.verify.is_some() { "verify" } else { "until" };
@@ -260,7 +275,12 @@ fn summary(out: &mut Out, plan: &Plan) -> Result<(), Failure> {
         | Action::Transfer(_)
         | Action::Reboot(_)
         | Action::Hook(_) => true,
-        Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) | Action::Approve(_) => false,
+        Action::Assert(_)
+        | Action::WaitFor(_)
+        | Action::WaitUntil(_)
+        | Action::Approve(_)
+        | Action::Block
+        | Action::Call(_) => false,
     };
     let acting: Vec<&PlannedStep> = main.filter(acts).collect();
     let way: Vec<&str> = acting.iter().rev().filter(|s| s.step.undo.is_some()).map(|s| s.step.id.as_str()).collect();
@@ -277,21 +297,27 @@ fn summary(out: &mut Out, plan: &Plan) -> Result<(), Failure> {
 }
 
 /// Host names, the first ones if they are many.
-fn names(hosts: &[HostName]) -> String {
+fn names<T: ToString>(hosts: &[T]) -> String {
     const SHOWN: usize = 12;
-    let some: Vec<&str> = hosts.iter().take(SHOWN).map(HostName::as_str).collect();
+    let some: Vec<String> = hosts.iter().take(SHOWN).map(ToString::to_string).collect();
     let more = hosts.len().saturating_sub(SHOWN);
     if more > 0 { format!("{} and {more} more", some.join(", ")) } else { some.join(", ") }
 }
 
 fn as_json(plan: &Plan, run: &Run) -> Value {
-    let tasks: Vec<Value> = (0..run.graph().len())
+    let tasks: Vec<Value> = run
+        .graph()
+        .in_order()
+        .into_iter()
         .map(|task| {
             let needs: Vec<String> =
-                run.graph().before(plan, task).into_iter().map(|t| run.graph().id(t).to_string()).collect();
+                run.graph().before(task).into_iter().map(|t| run.graph().id(t).to_string()).collect();
             let attempt = AttemptId { task: run.graph().id(task).clone(), number: 1 };
             let text = run.job_text(&JobId { attempt, part: Part::Main, round: 1 });
             let mut value = json!({ "task": run.graph().id(task), "needs": needs });
+            if let Some(item) = run.graph().item(plan, task) {
+                value["item"] = item.value.clone();
+            }
             if let Action::Hook(hook) = &run.step_of(task).action {
                 value["hook"] = json!(hook.code);
             }
@@ -310,5 +336,5 @@ fn as_json(plan: &Plan, run: &Run) -> Value {
             value
         })
         .collect();
-    json!({ "digest": plan.digest(), "plan": plan, "tasks": tasks })
+    json!({ "digest": plan.digest(), "plan": plan, "tasks": tasks, "batches": many::batches_json(run), "unknown": many::unknown(run) })
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use piton_core::ids::TaskId;
+use piton_core::ids::{StepId, TaskId};
 use piton_core::plan::{Plan, TaskIndex};
 use piton_core::run::{Event, Run, TakenTask};
 use piton_core::runbook::Repeat;
@@ -121,7 +121,7 @@ async fn anew(args: &Args, globals: &Globals, old: &Run) -> Result<Anew, Failure
     let from: Vec<TaskIndex> =
         args.from.as_deref().map(|step| select::tasks(old, step)).transpose()?.unwrap_or_default();
     let name = |task: TaskIndex| old.graph().id(task);
-    if let Some(&task) = from.iter().find(|&&task| task >= old.graph().main()) {
+    if let Some(&task) = from.iter().find(|&&task| old.graph().is_finally(task)) {
         return Err(Failure::usage(format!("{} stands under `finally`, which is done again in any case", name(task))));
     }
     if let Some(open) = old.unfinished_before(&from) {
@@ -145,9 +145,9 @@ async fn anew(args: &Args, globals: &Globals, old: &Run) -> Result<Anew, Failure
         old.plan().as_ref().clone()
     };
     let taken: BTreeSet<&TaskId> = tasks.iter().map(|t| &t.task).collect();
-    let fresh = Run::new(old.id(), std::sync::Arc::new(plan.clone()));
-    let main = 0..fresh.graph().main();
-    let again: Vec<TaskId> = main.map(|t| fresh.graph().id(t)).filter(|id| !taken.contains(id)).cloned().collect();
+    let graph = piton_core::run::graph_with(&plan, &tasks);
+    let main = graph.in_order().into_iter().filter(|&task| !graph.is_finally(task));
+    let again: Vec<TaskId> = main.map(|t| graph.id(t)).filter(|id| !taken.contains(id)).cloned().collect();
     if again.is_empty() {
         return Err(Failure::usage(format!("everything of run {} has been done", old.id()))
             .hint("`--from STEP` does a step, and what follows from it, again"));
@@ -161,9 +161,16 @@ fn same_so_far(old: &Run, new: &Plan, tasks: &mut Vec<TakenTask>) -> Result<(), 
     tasks.retain(|task| !diff.removed.contains(&task.task.step));
     let differs = diff.changed.iter().find_map(|change| {
         let fields: Vec<&str> = change.fields.iter().filter(|f| !f.is_wording()).map(|f| f.field.as_str()).collect();
-        let taken = tasks.iter().find(|task| task.task.step == change.step)?;
+        let within = |id: &StepId| {
+            let step = old.graph().step_named(id);
+            step.is_some_and(|step| old.plan().around(step).any(|at| old.plan().steps[at].step.id == change.step))
+        };
+        let taken = tasks.iter().find(|task| within(&task.task.step))?;
         (!fields.is_empty()).then(|| (taken.task.clone(), fields.join(", ")))
     });
+    // Items that are gone are needed no more either.
+    let graph = piton_core::run::graph_with(new, tasks);
+    tasks.retain(|task| graph.find(&task.task).is_some());
     match differs {
         None => Ok(()),
         Some((task, fields)) => Err(Failure::usage(format!(

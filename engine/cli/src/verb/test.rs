@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use piton_core::fault::{Fault, FaultCode, Source};
+use piton_core::fault::{Fault, FaultCode};
 use piton_core::plan::{Plan, Surroundings};
-use piton_core::runbook::{self, Runbook};
+use piton_core::runbook::{self, Library, Runbook};
 use piton_core::testing::{self, Test};
 use piton_core::time::show_duration;
 use piton_sim::{Staged, Verdict};
@@ -19,8 +19,9 @@ use serde_json::{Value, json};
 use crate::cli::Globals;
 use crate::exit::{Code, Failure, count};
 use crate::faults;
+use crate::library;
 use crate::planning;
-use crate::project::{self, Project};
+use crate::project::{self, Found, Project};
 use crate::screen::{GREEN, Out, RED, Screen};
 
 /// Play the tests of runbooks on simulated hosts
@@ -70,7 +71,7 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
     let mut out = screen.out();
     for file in read {
         for test in file.tests.into_iter().filter(|t| args.only.as_ref().is_none_or(|text| t.name.contains(text))) {
-            let one = play(test, &file.runbook, &file.base, &file.source, args.faults);
+            let one = play(test, &file.runbook, &file.found, &file.library, args.faults);
             if !screen.json {
                 tell(&mut out, &one, screen)?;
                 out.flush()?;
@@ -101,8 +102,9 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
 struct Read {
     tests: Vec<Test>,
     runbook: Runbook,
-    source: Source,
-    base: PathBuf,
+    found: Found,
+    /// The runbooks that it calls.
+    library: Library,
 }
 
 /// Reads test files and their runbooks; all their faults are told at once.
@@ -130,7 +132,9 @@ fn read_all(files: &[PathBuf], project: Option<&Project>) -> Result<Vec<Read>, F
                 format!("this is a test of `{}`, and the runbook beside it is `{}`", file.runbook, runbook.name);
             all.push(Fault::at(FaultCode::BadName, &source, file.runbook_span, message));
         }
-        found.push(Read { tests: file.tests, runbook, source: book.source, base: book.base });
+        let (library, mut faults) = library::load(project, &runbook, &book)?;
+        all.append(&mut faults);
+        found.push(Read { tests: file.tests, runbook, found: book, library });
     }
     if all.is_empty() { Ok(found) } else { Err(Failure::Faults(all)) }
 }
@@ -205,11 +209,11 @@ fn fits(word: &str, path: &Path) -> bool {
     rest.ends_with(last)
 }
 
-fn play(test: Test, runbook: &Runbook, base: &Path, source: &Source, faults: bool) -> Done {
+fn play(test: Test, runbook: &Runbook, found: &Found, library: &Library, faults: bool) -> Done {
     let began = Instant::now();
     let (file, name) = (test.source.name.to_string(), test.name.clone());
     let test = Arc::new(test);
-    let verdict = plan(&test, runbook, base, source).and_then(|plan| {
+    let verdict = plan(&test, runbook, found, library).and_then(|plan| {
         let staged = Staged { test: test.clone(), plan };
         piton_sim::test(&staged, faults)
             .map_err(|error| vec![test.complaint(format!("the engine could not go on: {error}"))])
@@ -225,13 +229,14 @@ fn play(test: Test, runbook: &Runbook, base: &Path, source: &Source, faults: boo
 }
 
 /// The plan that the test's parameters and hosts make of the runbook.
-fn plan(test: &Test, runbook: &Runbook, base: &Path, source: &Source) -> Result<Plan, Vec<Fault>> {
-    let base = std::fs::canonicalize(base).unwrap_or_else(|_| base.to_owned());
+fn plan(test: &Test, runbook: &Runbook, found: &Found, library: &Library) -> Result<Plan, Vec<Fault>> {
+    let base = std::fs::canonicalize(&found.base).unwrap_or_else(|_| found.base.clone());
     let around = Surroundings {
         inventory: &test.inventory,
         allow_unknown_hosts: false,
         project: &base.display().to_string(),
-        source,
+        source: &found.source,
+        library,
     };
     let placed = |faults: Vec<Fault>| -> Vec<Fault> {
         let blame = |fault: Fault| match &fault.place {

@@ -123,7 +123,7 @@ fn chain(run: &Run, queue: &Queue, task: TaskIndex) -> Vec<Link> {
 
 fn link(run: &Run, queue: &Queue, task: TaskIndex) -> (Link, Option<TaskIndex>) {
     let state = &run.task(task).state;
-    let before = run.graph().before(run.plan(), task);
+    let before = run.graph().before(task);
     let mut notes = Vec::new();
     let mut cause = None;
     if let Some((because, cause)) = taking_back(run, task) {
@@ -169,7 +169,7 @@ fn link(run: &Run, queue: &Queue, task: TaskIndex) -> (Link, Option<TaskIndex>) 
         },
         TaskState::Failed(why) => format!("failed: {why}"),
         TaskState::Skipped(why) => {
-            if let SkipCause::NeedFailed(needed) = why {
+            if let SkipCause::NeedFailed(needed) | SkipCause::TooManyFailed(needed) = why {
                 cause = run.graph().find(needed);
             }
             match (why, &run.step_of(task).when) {
@@ -201,7 +201,10 @@ fn link(run: &Run, queue: &Queue, task: TaskIndex) -> (Link, Option<TaskIndex>) 
             format!("It could start because of {}{more}.", needed.join(", "))
         });
     }
-    (Link { task, because, notes }, cause)
+    // A task for an item is there because of the task that found its items.
+    let family = run.plan().family(run.graph().step(task));
+    let source = family.and_then(|family| run.graph().source(family)).filter(|&source| source != task);
+    (Link { task, because, notes }, cause.or(source))
 }
 
 /// Where taking a task back stands, if the run is or was undone, and on account of which other task it waits.
@@ -319,6 +322,11 @@ fn waiting(run: &Run, queue: &Queue, task: TaskIndex, before: &[TaskIndex]) -> (
                     format!("does not start because the run stands still: {id} waits for a decision"),
                     Some(parked),
                 );
+            }
+            if let Some(step) = run.kept_by(task) {
+                let planned = &run.plan().steps[step].step;
+                let most = planned.max_parallel.unwrap_or_default();
+                return (format!("waits for its turn: {} may have {most} under way at once", planned.id), None);
             }
             format!("waits for its turn: {} tasks may run at once", run.plan().max_parallel)
         }

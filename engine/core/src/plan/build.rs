@@ -4,13 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::expr::{Scope, Template};
 use crate::fault::{Fault, FaultCode, Place, Source};
-use crate::ids::{HostName, ParamName};
+use crate::ids::{HostName, ParamName, StepId};
 use crate::inventory::{Host, Inventory};
 use crate::lock::{Lock, bad_name};
-use crate::runbook::{Action, LockWanted, Param, ParamKind, Runbook, SecretSource, Step, Transfer};
+use crate::runbook::{
+    Action, ForEach, Library, LockWanted, MAX_STEPS, OnFailure, Param, ParamKind, Runbook, SecretSource, Step, Transfer,
+};
 use crate::value::{Map, Value};
 
-use super::{Need, Plan, PlannedStep};
+use super::edges::connect;
+use super::hosts::{host_param, hosts_of, hosts_of_params, one_host};
+use super::items::{Item, read_items};
+use super::{Plan, PlannedStep, TaskGraph};
 
 /// What a plan is made of besides the runbook.
 #[derive(Debug, Clone)]
@@ -23,6 +28,8 @@ pub struct Surroundings<'a> {
     pub project: &'a str,
     /// The runbook's text, for the places of faults.
     pub source: &'a Source,
+    /// The runbooks that it calls, and those that they call.
+    pub library: &'a Library,
 }
 
 impl Plan {
@@ -34,60 +41,59 @@ impl Plan {
         mut params: BTreeMap<ParamName, Value>,
         around: &Surroundings<'_>,
     ) -> Result<Self, Vec<Fault>> {
-        let mut faults = Vec::new();
         let mut secrets = BTreeMap::new();
-        for param in &runbook.params {
-            if param.kind == ParamKind::Secret {
-                // Where nothing else is said, somebody is asked.
-                match (&param.from, param.required) {
-                    (Some(source), _) => drop(secrets.insert(param.name.clone(), source.clone())),
-                    (None, true) => drop(secrets.insert(param.name.clone(), SecretSource::Prompt)),
-                    (None, false) => drop(params.insert(param.name.clone(), Value::Null)),
-                }
-            }
-            if let Some(value) = params.get_mut(&param.name)
-                && let Err(fault) = host_param(param, value, around)
-            {
-                faults.push(fault);
+        for param in runbook.params.iter().filter(|param| param.kind == ParamKind::Secret) {
+            // Where nothing else is said, somebody is asked.
+            match (&param.from, param.required) {
+                (Some(source), _) => drop(secrets.insert(param.name.clone(), source.clone())),
+                (None, true) => drop(secrets.insert(param.name.clone(), SecretSource::Prompt)),
+                (None, false) => drop(params.insert(param.name.clone(), Value::Null)),
             }
         }
+        let mut builder = Builder {
+            around,
+            steps: Vec::new(),
+            later: Vec::new(),
+            sources: BTreeSet::new(),
+            locks: BTreeMap::new(),
+            faults: Vec::new(),
+        };
+        builder.host_params(&runbook.params, &mut params, |_| None);
         let scope = param_scope(&params);
-
-        let mut sources = BTreeSet::new();
-        let mut steps = Vec::with_capacity(runbook.steps.len() + runbook.finally.len());
-        let all = runbook.steps.into_iter().map(|s| (s, false)).chain(runbook.finally.into_iter().map(|s| (s, true)));
-        for (step, finally) in all {
-            let hosts = hosts_of(&step, &scope, around).unwrap_or_else(|mut found| {
-                faults.append(&mut found);
-                Vec::new()
-            });
-            if let Action::Transfer(transfer) = &step.action {
-                match one_host(&step, "from", &transfer.from_host, &scope, around) {
-                    Ok(host) => drop(sources.insert(host)),
-                    Err(mut found) => faults.append(&mut found),
-                }
-            }
-            steps.push(PlannedStep { step, hosts, needs: Vec::new(), finally });
+        let own = Document { source: around.source, prefix: None, call: None, on_failure: None, depth: 0 };
+        builder.locks(&runbook.locks, &scope, &own);
+        builder.add(runbook.steps, false, &scope, &own);
+        builder.add(runbook.finally, true, &scope, &own);
+        // What belongs to the end of called runbooks comes to the end of the run.
+        for (steps, scope, document) in std::mem::take(&mut builder.later) {
+            builder.add(steps, true, &scope, &document);
         }
-        connect(&mut steps);
-        let locks = run_locks(&runbook.locks, &scope, around, &mut faults);
-
+        let Builder { mut steps, mut faults, locks, sources, .. } = builder;
+        if steps.len() > MAX_STEPS {
+            let message =
+                format!("with the runbooks that it calls it has {} steps, more than {MAX_STEPS}", steps.len());
+            faults.push(Fault::bare(FaultCode::TooLarge, message));
+        }
         if !faults.is_empty() {
             return Err(faults);
         }
+        connect(&mut steps);
+        let locks = locks.into_iter().map(|(name, most)| Lock { name, most }).collect();
         let mut used: BTreeSet<HostName> = steps.iter().flat_map(|s| &s.hosts).chain(&sources).cloned().collect();
         if steps.iter().any(|s| s.step.has_hook()) {
             used.extend(hosts_of_params(&runbook.params, &params));
+            let called = steps.iter().filter_map(|s| s.called.as_ref());
+            used.extend(called.flat_map(|called| hosts_of_params(&called.declared, &called.params)));
         }
         let hosts = used
             .into_iter()
             .map(|name| (name.clone(), around.inventory.hosts.get(&name).cloned().unwrap_or_default()))
             .collect::<BTreeMap<HostName, Host>>();
-        Ok(Self {
+        let plan = Self {
             version: Self::VERSION,
             runbook: runbook.name,
             title: runbook.title,
-            on_failure: runbook.on_failure,
+            on_failure: runbook.on_failure.unwrap_or_default(),
             max_parallel: runbook.max_parallel,
             locks,
             params,
@@ -96,7 +102,193 @@ impl Plan {
             project: around.project.to_owned(),
             scripts: BTreeMap::new(),
             steps,
-        })
+        };
+        plan.check_growth(around.source).map(|()| plan)
+    }
+
+    /// What is known to grow too large is refused before anything begins.
+    fn check_growth(&self, source: &Source) -> Result<(), Vec<Fault>> {
+        let known = (0..self.steps.len()).filter_map(|at| Some((at, self.steps[at].items.as_ref()?.len())));
+        let faults: Vec<Fault> = known
+            .filter_map(|(at, items)| TaskGraph::growth(self, at, items).err().map(|why| (at, why)))
+            .map(|(at, why)| {
+                let step = &self.steps[at].step;
+                let message = format!("step `{}`: {why}", step.id);
+                match self.caller(at) {
+                    None => Fault::at(FaultCode::TooLarge, source, step.span, message),
+                    Some(_) => Fault::bare(FaultCode::TooLarge, message),
+                }
+            })
+            .collect();
+        if faults.is_empty() { Ok(()) } else { Err(faults) }
+    }
+}
+
+/// Collects the steps of a runbook, and of those that it calls.
+pub(super) struct Builder<'a> {
+    pub(super) around: &'a Surroundings<'a>,
+    pub(super) steps: Vec<PlannedStep>,
+    /// The `finally` steps of called runbooks, with what they see and where they stand.
+    pub(super) later: Vec<(Vec<Step>, Scope, Document<'a>)>,
+    /// Hosts that files come from.
+    pub(super) sources: BTreeSet<HostName>,
+    /// The locks of the run by their names, each with how many may hold it.
+    pub(super) locks: BTreeMap<String, u32>,
+    pub(super) faults: Vec<Fault>,
+}
+
+/// The document that steps stand in.
+pub(super) struct Document<'d> {
+    pub(super) source: &'d Source,
+    /// The id of the call before those of its steps.
+    pub(super) prefix: Option<StepId>,
+    /// The number of the call.
+    pub(super) call: Option<usize>,
+    /// What it says, or the call, about failures; `None` where that is the outermost runbook's to say.
+    pub(super) on_failure: Option<OnFailure>,
+    pub(super) depth: usize,
+}
+
+impl Document<'_> {
+    pub(super) fn id(&self, id: &StepId) -> StepId {
+        let full = self.prefix.as_ref().and_then(|prefix| StepId::new(&format!("{prefix}/{id}")).ok());
+        full.unwrap_or_else(|| id.clone())
+    }
+
+    fn fault(&self, code: FaultCode, step: &Step, message: &str) -> Fault {
+        Fault::at(code, self.source, step.span, format!("step `{}`: {message}", step.id))
+    }
+}
+
+impl<'a> Builder<'a> {
+    pub(super) fn host_params(
+        &mut self,
+        declared: &[Param],
+        params: &mut BTreeMap<ParamName, Value>,
+        place: impl Fn(&ParamName) -> Option<Place>,
+    ) {
+        for param in declared {
+            if let Some(value) = params.get_mut(&param.name)
+                && let Err(fault) = host_param(param, value, self.around)
+            {
+                self.faults.push(Fault { place: place(&param.name), ..fault });
+            }
+        }
+    }
+
+    pub(super) fn add(&mut self, steps: Vec<Step>, finally: bool, scope: &Scope, document: &Document<'_>) {
+        let mut place: BTreeMap<StepId, usize> = BTreeMap::new();
+        for mut step in steps {
+            let index = self.steps.len();
+            place.insert(step.id.clone(), index);
+            let parent = step.parent.as_ref().and_then(|id| place.get(id).copied()).or(document.call);
+            let hosts = match (&step.action, &step.hosts, parent) {
+                (Action::Block | Action::Call(_), None, _) => self.inherited(parent),
+                (Action::Assert(_) | Action::WaitFor(_) | Action::Approve(_), None, _) => Vec::new(),
+                (action, None, Some(_)) if !names_its_host(action) && !self.inherited(parent).is_empty() => {
+                    self.inherited(parent)
+                }
+                (_, _, _) => hosts_of(&step, scope, self.around, document).unwrap_or_else(|mut found| {
+                    self.faults.append(&mut found);
+                    Vec::new()
+                }),
+            };
+            if let Action::Transfer(transfer) = &step.action {
+                match one_host(&step, "from", &transfer.from_host, scope, self.around, document) {
+                    Ok(host) => drop(self.sources.insert(host)),
+                    Err(mut found) => self.faults.append(&mut found),
+                }
+            }
+            let items = self.items(&step, scope, document);
+            // What a block says about failures holds for its steps.
+            let above = parent.filter(|_| step.parent.is_some()).and_then(|at| self.steps[at].step.on_failure);
+            let own_policy = step.on_failure;
+            step.on_failure = step.on_failure.or(above).or(document.on_failure);
+            let call = step.call().cloned();
+            let (written, policy) = (step.clone(), own_policy);
+            step.id = document.id(&step.id);
+            step.parent = step.parent.map(|id| document.id(&id));
+            step.needs = step.needs.iter().map(|id| document.id(id)).collect();
+            let on_failure = step.on_failure;
+            self.steps.push(PlannedStep { step, hosts, needs: Vec::new(), finally, parent, items, called: None });
+            if let Some(call) = call {
+                self.call(&call, index, &written, (policy, on_failure), scope, document);
+            }
+        }
+    }
+
+    /// The locks that a runbook wants for the whole run, each once.
+    pub(super) fn locks(&mut self, wanted: &[LockWanted], scope: &Scope, document: &Document<'_>) {
+        for lock in wanted {
+            let unknown = |name: &&String| *name != "params" && !scope.0.contains_key(*name);
+            let fault = |why: String| {
+                let message = format!("the lock `{}`: {why}", lock.name.source());
+                Fault::at(FaultCode::BadValue, document.source, lock.span, message)
+            };
+            if let Some(name) = lock.name.roots().iter().chain(lock.name.params()).find(unknown) {
+                let message = format!("`{name}` is known only when the call begins");
+                let hint = "the locks of a run are taken before anything runs; say `locks` on the steps that need it";
+                self.faults.push(fault(message).hint(hint));
+                continue;
+            }
+            match lock_name(&lock.name, scope) {
+                Ok(name) => {
+                    let most = self.locks.entry(name).or_insert(lock.most);
+                    *most = lock.most.min(*most);
+                }
+                Err(why) => self.faults.push(fault(why)),
+            }
+        }
+    }
+
+    /// The hosts of the blocks around, as far as they have any; a call is no block, its steps have hosts of their own.
+    fn inherited(&self, parent: Option<usize>) -> Vec<HostName> {
+        match parent.map(|at| &self.steps[at]) {
+            Some(block) if block.step.is_block() => block.hosts.clone(),
+            Some(_) | None => Vec::new(),
+        }
+    }
+
+    /// The items of a step, where parameters are enough to know them.
+    fn items(&mut self, step: &Step, scope: &Scope, document: &Document<'_>) -> Option<Vec<Item>> {
+        let list = match step.for_each.as_ref()? {
+            ForEach::List(list) => Value::Array(list.clone()),
+            ForEach::Expr(expr) => {
+                let known = expr.roots().iter().all(|root| scope.0.contains_key(root))
+                    && expr.params().iter().all(|name| scope.0.contains_key(name));
+                if !known {
+                    return None;
+                }
+                match expr.eval(scope) {
+                    Ok(list) => list,
+                    Err(error) => {
+                        let fault = document.fault(FaultCode::BadExpression, step, &format!("`for_each`: {error}"));
+                        self.faults.push(fault);
+                        return None;
+                    }
+                }
+            }
+        };
+        match read_items(list) {
+            Ok(items) => Some(items),
+            Err(why) => {
+                self.faults.push(document.fault(FaultCode::BadValue, step, &format!("`for_each`: {why}")));
+                None
+            }
+        }
+    }
+}
+
+/// Whether the host that a step is done on stands in its action.
+fn names_its_host(action: &Action) -> bool {
+    matches!(action, Action::Transfer(Transfer { to_host: Some(_), .. }))
+}
+
+fn lock_name(template: &Template, scope: &Scope) -> Result<String, String> {
+    let name = template.render(scope).map_err(|error| error.to_string())?;
+    match bad_name(&name) {
+        Some(what) => Err(format!("the name `{}` {what}", name.escape_debug())),
+        None => Ok(name),
     }
 }
 
@@ -110,178 +302,4 @@ pub(crate) fn param_scope(params: &BTreeMap<ParamName, Value>) -> Scope {
     }
     scope.insert("params".to_owned(), Value::Object(all));
     Scope(scope)
-}
-
-/// The hosts that parameters name: a hook may call them, though no step runs on them.
-fn hosts_of_params(declared: &[Param], params: &BTreeMap<ParamName, Value>) -> BTreeSet<HostName> {
-    let named = declared.iter().filter(|param| matches!(param.kind, ParamKind::Host | ParamKind::Hosts));
-    let values = named.filter_map(|param| params.get(&param.name)).flat_map(texts);
-    values.filter_map(|name| HostName::new(&name).ok()).collect()
-}
-
-/// The locks of the run by their names, each once.
-fn run_locks(wanted: &[LockWanted], scope: &Scope, around: &Surroundings<'_>, faults: &mut Vec<Fault>) -> Vec<Lock> {
-    let mut locks: BTreeMap<String, u32> = BTreeMap::new();
-    for lock in wanted {
-        let source = lock.name.source();
-        let name = lock.name.render(scope).map_err(|error| error.to_string());
-        let name = name.and_then(|name| match bad_name(&name) {
-            Some(what) => Err(format!("the name `{}` {what}", name.escape_debug())),
-            None => Ok(name),
-        });
-        match name {
-            Ok(name) => {
-                let most = locks.entry(name).or_insert(lock.most);
-                *most = lock.most.min(*most);
-            }
-            Err(why) => {
-                let message = format!("the lock `{source}`: {why}");
-                faults.push(Fault::at(FaultCode::BadValue, around.source, lock.span, message));
-            }
-        }
-    }
-    locks.into_iter().map(|(name, most)| Lock { name, most }).collect()
-}
-
-/// `host` and `hosts` parameters name hosts that exist; a `hosts` value becomes the list of them.
-fn host_param(param: &Param, value: &mut Value, around: &Surroundings<'_>) -> Result<(), Fault> {
-    let bad = |message: String| Fault {
-        code: FaultCode::UnknownHost,
-        message: format!("parameter `{}`: {message}", param.name),
-        place: None,
-        hint: None,
-    };
-    match &param.kind {
-        ParamKind::Host => {
-            let name = value.as_str().unwrap_or_default();
-            let found = around.inventory.select(name, around.allow_unknown_hosts).map_err(|e| bad(e.to_string()))?;
-            match found.as_slice() {
-                [one] => *value = Value::String(one.as_str().to_owned()),
-                many => return Err(bad(format!("`{name}` is {} hosts, exactly one is needed", many.len()))),
-            }
-        }
-        ParamKind::Hosts => {
-            let found = select_all(texts(value), around).map_err(bad)?;
-            if found.is_empty() {
-                return Err(bad("names no host".to_owned()));
-            }
-            *value = found.into_iter().map(|h| Value::String(h.as_str().to_owned())).collect();
-        }
-        ParamKind::String
-        | ParamKind::Name
-        | ParamKind::Integer
-        | ParamKind::Number
-        | ParamKind::Boolean
-        | ParamKind::Duration
-        | ParamKind::Size
-        | ParamKind::Path
-        | ParamKind::Enum(_)
-        | ParamKind::Secret
-        | ParamKind::List => {}
-    }
-    Ok(())
-}
-
-fn texts(value: &Value) -> Vec<String> {
-    match value {
-        Value::Array(items) => items.iter().map(crate::value::to_text).collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
-            vec![crate::value::to_text(value)]
-        }
-    }
-}
-
-/// Hosts in the order of the patterns, each once.
-fn select_all(patterns: Vec<String>, around: &Surroundings<'_>) -> Result<Vec<HostName>, String> {
-    let mut hosts = Vec::new();
-    let mut seen = BTreeSet::new();
-    for pattern in patterns.iter().flat_map(|p| p.split([',', ' ', '\n'])).filter(|p| !p.is_empty()) {
-        let found = around.inventory.select(pattern, around.allow_unknown_hosts).map_err(|e| e.to_string())?;
-        hosts.extend(found.into_iter().filter(|host| seen.insert(host.clone())));
-    }
-    Ok(hosts)
-}
-
-fn hosts_of(step: &Step, scope: &Scope, around: &Surroundings<'_>) -> Result<Vec<HostName>, Vec<Fault>> {
-    let Some(wanted) = &step.hosts else {
-        return Ok(match &step.action {
-            Action::Assert(_) | Action::WaitFor(_) | Action::Hook(_) | Action::Approve(_) => Vec::new(),
-            Action::Transfer(Transfer { to_host: Some(host), .. }) => vec![one_host(step, "to", host, scope, around)?],
-            Action::Run(_)
-            | Action::Exec(_)
-            | Action::Put(_)
-            | Action::Get(_)
-            | Action::Transfer(_)
-            | Action::Reboot(_)
-            | Action::WaitUntil(_) => HostName::new(HostName::LOCAL).into_iter().collect(),
-        });
-    };
-    let fault = |message: String, hint: Option<&str>| {
-        vec![Fault {
-            code: FaultCode::UnknownHost,
-            message: format!("step `{}`: {message}", step.id),
-            place: Some(Place { source: around.source.clone(), span: step.span }),
-            hint: hint.map(str::to_owned),
-        }]
-    };
-    let value_of = |template: &Template| template.value(scope).map(|v| texts(&v));
-    let mut patterns = Vec::new();
-    for template in wanted {
-        match value_of(template) {
-            Ok(mut found) => patterns.append(&mut found),
-            Err(error) => {
-                return Err(fault(
-                    format!("`hosts: {}`: {error}", template.source()),
-                    Some("hosts are chosen when the plan is made: parameters are known then, outputs of steps are not"),
-                ));
-            }
-        }
-    }
-    let hosts = select_all(patterns, around).map_err(|error| fault(error, None))?;
-    if hosts.is_empty() {
-        return Err(fault("there is no host to run on".to_owned(), Some("name at least one host in `hosts`")));
-    }
-    Ok(hosts)
-}
-
-/// The host of one end of a transfer: exactly one, by its name.
-fn one_host(
-    step: &Step,
-    end: &str,
-    template: &Template,
-    scope: &Scope,
-    around: &Surroundings<'_>,
-) -> Result<HostName, Vec<Fault>> {
-    let found = template.render(scope).map_err(|error| error.to_string()).and_then(|name| {
-        let found = around.inventory.select(&name, around.allow_unknown_hosts).map_err(|e| e.to_string())?;
-        match found.as_slice() {
-            // The name is what the task goes by later, so no group or pattern stands for it.
-            [one] if one.as_str() == name => Ok(one.clone()),
-            _ => Err(format!("`{name}` is not the name of one host")),
-        }
-    });
-    found.map_err(|why| {
-        vec![Fault {
-            code: FaultCode::UnknownHost,
-            message: format!("step `{}`: the host of `{end}`: {why}", step.id),
-            place: Some(Place { source: around.source.clone(), span: step.span }),
-            hint: None,
-        }]
-    })
-}
-
-/// Makes needs into edges. Where two steps run on the same hosts, each host waits for itself only.
-fn connect(steps: &mut [PlannedStep]) {
-    let number: BTreeMap<_, _> = steps.iter().enumerate().map(|(i, s)| (s.step.id.clone(), i)).collect();
-    let hosts: Vec<BTreeSet<HostName>> = steps.iter().map(|s| s.hosts.iter().cloned().collect()).collect();
-    for (index, planned) in steps.iter_mut().enumerate() {
-        let barrier = planned.step.barrier;
-        planned.needs = planned
-            .step
-            .needs
-            .iter()
-            .filter_map(|id| number.get(id))
-            .map(|&step| Need { step, per_host: !barrier && !hosts[index].is_empty() && hosts[step] == hosts[index] })
-            .collect();
-    }
 }

@@ -1,24 +1,33 @@
 //! The plan: runbook, parameters and inventory made into an immutable graph of tasks.
 
 mod build;
+mod calls;
 mod diff;
+mod edges;
 mod graph;
+mod grow;
+mod hosts;
+mod items;
 mod order;
+mod shape;
 
 pub use build::Surroundings;
 pub(crate) use build::param_scope;
 pub use diff::{FieldChange, PlanDiff, StepChange};
+pub(crate) use graph::{GATE, Unit};
 pub use graph::{TaskGraph, TaskIndex};
+pub use items::{Item, MAX_GROWN, MAX_ITEMS, batch_sizes, read_items};
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::expr::Template;
 use crate::ids::{HostName, ParamName, RunbookName};
 use crate::inventory::Host;
 use crate::lock::Lock;
-use crate::runbook::{OnFailure, SecretSource, Step};
+use crate::runbook::{OnFailure, Param, SecretSource, Step};
 use crate::value::Value;
 
 /// An immutable plan. It is stored with the run; a resume never reads the YAML again.
@@ -64,6 +73,26 @@ pub struct PlannedStep {
     pub needs: Vec<Need>,
     /// Whether it stands under `finally`.
     pub finally: bool,
+    /// The block or call that it stands in, an index into [`Plan::steps`]; always before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<usize>,
+    /// The items of its `for_each`, where they are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items: Option<Vec<Item>>,
+    /// What is known of the runbook that it calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub called: Option<Called>,
+}
+
+/// A called runbook, as far as it is not among the steps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Called {
+    /// Its parameters as declared.
+    pub declared: Vec<Param>,
+    /// Those whose values are known when the plan is made.
+    pub params: BTreeMap<ParamName, Value>,
+    /// What it gives to its caller.
+    pub outputs: BTreeMap<ParamName, Template>,
 }
 
 /// What a step waits for.
@@ -73,6 +102,9 @@ pub struct Need {
     pub step: usize,
     /// Whether each host waits for itself only.
     pub per_host: bool,
+    /// Whether each item waits for itself only: both stand in the same `for_each`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub per_item: bool,
 }
 
 impl Plan {
@@ -102,6 +134,9 @@ impl Plan {
         let steps = plan.steps.len();
         if plan.steps.iter().enumerate().any(|(i, s)| s.needs.iter().any(|n| n.step >= steps || n.step == i)) {
             return Err("a step needs a step that is not there".to_owned());
+        }
+        if plan.steps.iter().enumerate().any(|(i, s)| s.parent.is_some_and(|parent| parent >= i)) {
+            return Err("a step stands in a block that comes after it".to_owned());
         }
         Ok(plan)
     }

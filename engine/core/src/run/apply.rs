@@ -2,6 +2,7 @@
 
 mod attempt;
 mod course;
+mod grow;
 mod hook;
 mod job;
 mod task;
@@ -73,6 +74,8 @@ impl Run {
                 Ok(())
             }
             Event::AttemptStarted { task, attempt, deadline } => self.attempt_started(task, *attempt, *deadline, at),
+            Event::StepExpanded { task, items } => self.step_expanded(task, items, at),
+            Event::CallEntered { task, params } => self.call_entered(task, params, at),
             Event::TaskUnstartable { task } => self.task_unstartable(task, at),
             Event::Transferred { task, attempt, .. } => self.transferred(task, *attempt, at),
             Event::TransferProgressed { task, attempt, .. } => self.transfer_progressed(task, *attempt),

@@ -85,7 +85,7 @@ impl Run {
                 steps.push(Back { task: index, happened: self.happened(index), undo: undo.clone() });
             }
         }
-        let tasks = 0..self.graph.main();
+        let tasks = (0..self.graph.len()).filter(|&task| !self.graph.is_finally(task));
         let left = tasks.clone().filter_map(|task| self.why_left(task).map(|why| Left { task, why })).collect();
         let done = tasks.clone().filter(|&t| self.task(t).undo == Undo::Done).collect();
         let point = |&t: &TaskIndex| self.task(t).began.is_some() && self.step_of(t).point_of_no_return;
@@ -162,8 +162,13 @@ impl Run {
             | Action::Get(_)
             | Action::Transfer(_)
             | Action::Reboot(_)
-            | Action::Hook(_) => true,
-            Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) | Action::Approve(_) => false,
+            | Action::Hook(_) => !self.graph.is_source(index),
+            Action::Assert(_)
+            | Action::WaitFor(_)
+            | Action::WaitUntil(_)
+            | Action::Approve(_)
+            | Action::Block
+            | Action::Call(_) => false,
         };
         if let (Some(run), TaskState::Succeeded(_), true) = (task.taken, &task.state, acts) {
             return Some(LeftCause::TakenOver(run));

@@ -14,6 +14,8 @@ pub enum SkipCause {
     When,
     /// A task that it needs failed, or was itself left out for that reason.
     NeedFailed(TaskId),
+    /// More of its step's hosts or items failed than `max_failures` permits; this one was too much.
+    TooManyFailed(TaskId),
     /// A person said so.
     ByHand,
     /// The run was cancelled or undone before its turn came.

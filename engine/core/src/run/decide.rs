@@ -1,5 +1,6 @@
 //! Decides which facts follow from news. Changes nothing: what follows from what is tried out on a copy.
 
+mod grow;
 mod hooks;
 mod jobs;
 mod progress;

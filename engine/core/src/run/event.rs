@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::ids::{JobId, ParamName, RunId, RunbookName, TaskId};
 use crate::lock::Lock;
+use crate::plan::Item;
 use crate::time::Timestamp;
 use crate::value::{Map, Value};
 
@@ -90,6 +91,20 @@ pub enum Event {
         task: TaskId,
         /// Why.
         why: SkipCause,
+    },
+    /// The items of a step became known: from here on it has a task for each.
+    StepExpanded {
+        /// The task that found them out.
+        task: TaskId,
+        /// The items, in order.
+        items: Vec<Item>,
+    },
+    /// A called runbook begins.
+    CallEntered {
+        /// The task that calls it.
+        task: TaskId,
+        /// The values of its parameters.
+        params: BTreeMap<ParamName, Value>,
     },
     /// The task could not begin: its `when`, `env` or another expression has no value.
     TaskUnstartable {

@@ -68,7 +68,9 @@ impl Run {
                 Ok(())
             }
             Hold::Asked(_) | Hold::Taken(_) => Err("it has asked for its locks before".to_owned()),
-        })
+        })?;
+        self.unit_begins(index);
+        Ok(())
     }
 
     pub(super) fn locks_taken(&mut self, task: Option<&TaskId>) -> Result<(), String> {

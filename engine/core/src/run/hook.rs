@@ -9,7 +9,7 @@ use imbl::Vector;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::ids::{HostName, JobId, Part, StepId};
+use crate::ids::{HostName, JobId, Part};
 use crate::plan::TaskIndex;
 use crate::runbook::{Action, Hook, HookCode};
 use crate::value::{Map, Value};
@@ -135,7 +135,7 @@ pub struct HookText {
     pub code: HookCode,
     /// With what.
     pub args: Vec<Value>,
-    /// The variables it sees: `params`, `host` (where there is one), `run`.
+    /// The variables it sees: `params`, `host` and `item` (where there is one), `run`.
     pub facts: Map<String, Value>,
     /// The user that its jobs become, unless it says otherwise.
     pub become_user: Option<String>,
@@ -220,38 +220,5 @@ impl Run {
             (Part::Main, Action::Hook(hook)) => Some(hook),
             (Part::Main | Part::Unless | Part::Verify | Part::Undo | Part::Call, _) => None,
         }
-    }
-
-    /// What a hook of this task may know of a step: only of one that has certainly come to its end by then, so that it is
-    /// told the same whenever it asks.
-    pub fn step_for_hook(&self, task: TaskIndex, id: &StepId) -> Result<Value, String> {
-        let own = self.graph.step(task);
-        let Some(asked) = self.plan.steps.iter().position(|s| s.step.id == *id) else {
-            let ids = self.plan.steps.iter().map(|s| s.step.id.as_str());
-            let near = crate::fault::nearest(id.as_str(), ids);
-            let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-            return Err(format!("there is no step `{id}`{hint}"));
-        };
-        let (here, there) = (&self.plan.steps[own], &self.plan.steps[asked]);
-        if (!here.finally || there.finally) && !self.is_upstream(asked, own) {
-            return Err(format!("`{}` reads `{id}`, but does not come after it: add it to `needs`", here.step.id));
-        }
-        Ok(self.step_value(id, task))
-    }
-
-    fn is_upstream(&self, asked: usize, own: usize) -> bool {
-        let mut seen = vec![false; self.plan.steps.len()];
-        let mut open = vec![own];
-        while let Some(step) = open.pop() {
-            for need in &self.plan.steps[step].needs {
-                if need.step == asked {
-                    return true;
-                }
-                if !std::mem::replace(&mut seen[need.step], true) {
-                    open.push(need.step);
-                }
-            }
-        }
-        false
     }
 }

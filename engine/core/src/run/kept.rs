@@ -43,8 +43,10 @@ impl Run {
         }
         let queueing = matches!(new.hold, Hold::Asked(_));
         toggle(&mut self.queueing, index, queueing);
-        let waiting = new.state == TaskState::Waiting && !queueing;
-        toggle(&mut self.ready, index, waiting && self.unmet[index as usize] == 0);
+        let begins = |task: &Task| task.state == TaskState::Waiting && !matches!(task.hold, Hold::Asked(_));
+        if begins(&new) != begins(&old) {
+            self.set_ready(index, begins(&new) && self.unmet[index as usize] == 0);
+        }
         let undoing = matches!(new.undo, Undo::Active { .. } | Undo::Over(_));
         toggle(&mut self.active, index, undoing || matches!(new.state, TaskState::Active(_) | TaskState::Pausing(_)));
         let asking = matches!(&new.state, TaskState::Active(Attempt { at: At::Approval(_), .. }));

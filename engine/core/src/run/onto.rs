@@ -83,7 +83,7 @@ impl Run {
             whole("it has other secrets: the engine that goes on with it would have to fetch them first".to_owned());
         }
         for step in &diff.removed {
-            for task in self.graph.of_step(step) {
+            for task in self.all_of(step) {
                 let why = match self.firmness(task) {
                     Firm::Not => continue,
                     Firm::Failed => "has failed and waits for a person: `skip` it first",
@@ -101,9 +101,24 @@ impl Run {
                 continue;
             }
             // Which tasks there are is not a matter of what they do.
-            let moved = fields.iter().any(|f| matches!(*f, "hosts" | "finally" | "locks"));
+            let moved = fields.iter().any(|f| {
+                let root = f.split('.').next().unwrap_or(f);
+                matches!(
+                    root,
+                    "hosts"
+                        | "finally"
+                        | "locks"
+                        | "for_each"
+                        | "items"
+                        | "batch"
+                        | "parent"
+                        | "block"
+                        | "call"
+                        | "called"
+                )
+            });
             let mut failed = Vec::new();
-            for task in self.graph.of_step(&change.step) {
+            for task in self.all_of(&change.step) {
                 let id = self.graph.id(task);
                 let why = match self.firmness(task) {
                     Firm::Not => continue,
@@ -129,6 +144,13 @@ impl Run {
             }
         }
         Onto { diff, obstacles, corrected }
+    }
+
+    /// All tasks of a step, and of those that stand in it.
+    fn all_of(&self, step: &StepId) -> Vec<TaskIndex> {
+        let Some(step) = self.graph.step_named(step) else { return Vec::new() };
+        let own = self.graph.source(step).into_iter();
+        own.chain(self.plan.acting(step).into_iter().flat_map(|at| self.graph.tasks_of(at))).collect()
     }
 
     /// An approval for which people have voted: it holds for the plan that they were shown.
@@ -205,10 +227,26 @@ impl Run {
         if let Hold::Asked(_) = next.hold {
             next.wanted.insert(Effect::Hold(None));
         }
+        // What has grown grows again, from the same items.
+        for step in 0..self.plan.steps.len() {
+            let Some(source) = self.graph.source(step) else { continue };
+            let (Some(items), Some(new)) = (self.graph.items_of(step), next.graph.find(self.graph.id(source))) else {
+                continue;
+            };
+            let step = next.graph.step(new);
+            if next.graph.is_source(new) {
+                TaskGraph::growth(&next.plan, step, items.len())?;
+                let items = items.to_vec();
+                next.grow(step, &items);
+            }
+        }
         let mut new_index = BTreeMap::new();
         for (index, task) in (0..).zip(self.tasks.iter()) {
             let Some(new) = next.graph.find(self.graph.id(index)) else { continue };
             new_index.insert(index, new);
+            if let Some(params) = self.calls.get(&index) {
+                next.calls.insert(new, params.clone());
+            }
             if task.state != TaskState::Waiting || task.attempts > 0 {
                 next.change(new, |fresh| {
                     *fresh = task.clone();
@@ -219,10 +257,18 @@ impl Run {
         next.begun = self.begun.iter().filter_map(|index| new_index.get(index).copied()).collect();
         for index in 0..next.graph.len() {
             let task = next.task(index).clone();
+            if task.attempts > 0 {
+                next.unit_starts(index);
+            }
+            if matches!(task.state, TaskState::Failed(_)) && self.phase == Phase::Main {
+                next.count_failure(index);
+            }
             next.no_return += u32::from(task.began.is_some() && next.step_of(index).point_of_no_return);
             let blame = match &task.state {
                 TaskState::Failed(_) => Some(index),
-                TaskState::Skipped(SkipCause::NeedFailed(root)) => next.graph.find(root),
+                TaskState::Skipped(SkipCause::NeedFailed(root) | SkipCause::TooManyFailed(root)) => {
+                    next.graph.find(root)
+                }
                 TaskState::Skipped(SkipCause::When | SkipCause::ByHand | SkipCause::RunStopped)
                 | TaskState::Succeeded(_) => None,
                 TaskState::Waiting | TaskState::Active(_) | TaskState::Pausing(_) | TaskState::Parked(_) => continue,
@@ -234,9 +280,9 @@ impl Run {
         }
         if next.phase == Phase::Finally {
             // What waited for a person before need not be decided any more.
-            let main = next.graph.main();
-            next.parked = next.parked.into_iter().filter(|&task| task >= main).collect();
-            next.holding = next.holding.into_iter().filter(|&task| task >= main).collect();
+            let graph = next.graph.clone();
+            next.parked = next.parked.into_iter().filter(|&task| graph.is_finally(task)).collect();
+            next.holding = next.holding.into_iter().filter(|&task| graph.is_finally(task)).collect();
         }
         if self.wanted.contains(&Effect::Fetch) {
             next.wanted.insert(Effect::Fetch);

@@ -71,6 +71,9 @@ impl Draft {
                 }
             },
             Word::Resolve { task, outputs, .. } => match self.parked(task)? {
+                (index, Undo::Not) if self.run.graph.is_source(index) || self.run.step_of(index).call().is_some() => {
+                    Err(format!("{task} has nothing to do by hand: put right what it reads and `retry`, or `skip` it"))
+                }
                 (_, Undo::Parked(..)) => Ok(vec![Event::TaskUndone { task: task.clone() }]),
                 (index, _) if self.run.is_approval(index) => Err(no_way_round(task, "resolved")),
                 (index, _) if self.run.paused.is_some() && self.run.step_of(index).verify.is_some() => {
@@ -88,7 +91,7 @@ impl Draft {
         self.run.graph.find(task).ok_or_else(|| match self.run.graph.of_step(&task.step) {
             none if none.is_empty() => format!("the run has no task {task}"),
             some => {
-                let names: Vec<String> = some.map(|t| self.run.graph.id(t).to_string()).take(8).collect();
+                let names: Vec<String> = some.into_iter().map(|t| self.run.graph.id(t).to_string()).take(8).collect();
                 format!("the run has no task {task}; step {} has {}", task.step, names.join(", "))
             }
         })

@@ -74,6 +74,7 @@ impl fmt::Display for SkipCause {
         match self {
             Self::When => f.write_str("its `when` is false"),
             Self::NeedFailed(task) => write!(f, "{task} failed, which it needs"),
+            Self::TooManyFailed(task) => write!(f, "{task} failed, and that is more than its step permits"),
             Self::ByHand => f.write_str("a person said so"),
             Self::RunStopped => f.write_str("the run was stopped before its turn came"),
         }

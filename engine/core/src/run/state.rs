@@ -1,14 +1,16 @@
 //! A run's state: what the facts so far amount to.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet, Vector};
 
 use crate::digest::Digest;
-use crate::ids::{JobId, Part, RunId, TaskId};
-use crate::plan::{Plan, TaskGraph, TaskIndex};
-use crate::runbook::{Action, OnFailure, Step};
+use crate::ids::{JobId, ParamName, Part, RunId, TaskId};
+use crate::plan::{GATE, Plan, TaskGraph, TaskIndex};
+use crate::runbook::{Action, Step};
 use crate::time::Timestamp;
+use crate::value::Value;
 
 use super::cause::Outcome;
 use super::effect::{Change, Effect};
@@ -18,6 +20,7 @@ use super::input::WordId;
 use super::pause::Pause;
 use super::secrets::Secrets;
 use super::task::{At, Probing, Task, TaskState, Undo};
+use super::turns::Turns;
 
 /// A run's state.
 ///
@@ -36,12 +39,16 @@ pub struct Run {
     pub(super) created: Timestamp,
     pub(super) changed: Timestamp,
     pub(super) tasks: Vector<Task>,
-    /// For each node, how many nodes it still waits for.
+    /// For each task, how many nodes it still waits for.
     pub(super) unmet: Vector<u32>,
+    /// For each gate, likewise.
+    pub(super) unmet_gates: Vector<u32>,
     /// Nodes that wait for something that failed, and the task that did.
     pub(super) blame: OrdMap<u32, TaskIndex>,
-    /// Tasks that wait for nothing and have not begun.
-    pub(super) ready: OrdSet<TaskIndex>,
+    /// Whose turn it is.
+    pub(super) turns: Turns,
+    /// The parameters of the runbooks that were called, by the task that called them.
+    pub(super) calls: OrdMap<TaskIndex, Arc<BTreeMap<ParamName, Value>>>,
     /// Tasks with an attempt going on, or a pause between two.
     pub(super) active: OrdSet<TaskIndex>,
     /// Those of them that wait for an approval.
@@ -94,13 +101,14 @@ impl Run {
     /// A run of which nothing is known but its plan.
     pub fn new(id: RunId, plan: Arc<Plan>) -> Self {
         let graph = Arc::new(TaskGraph::of(&plan));
-        let unmet: Vector<u32> =
-            (0..graph.nodes()).map(|n| graph.indegree(u32::try_from(n).unwrap_or(u32::MAX))).collect();
-        Self {
+        let gates = 0..u32::try_from(graph.gates()).unwrap_or(u32::MAX);
+        let mut run = Self {
             id,
             tasks: std::iter::repeat_n(Task::default(), graph.len() as usize).collect(),
-            ready: (0..graph.len()).filter(|&t| unmet[t as usize] == 0).collect(),
-            unmet,
+            unmet: (0..graph.len()).map(|task| graph.indegree(task)).collect(),
+            unmet_gates: gates.map(|gate| graph.indegree(gate | GATE)).collect(),
+            turns: Turns::default(),
+            calls: OrdMap::new(),
             plan,
             digest: None,
             graph,
@@ -129,7 +137,11 @@ impl Run {
             secrets: Secrets::default(),
             wanted: OrdSet::new(),
             changes: Vec::new(),
+        };
+        for task in (0..run.graph.len()).filter(|&task| run.unmet[task as usize] == 0).collect::<Vec<_>>() {
+            run.set_ready(task, true);
         }
+        run
     }
 
     /// Its id.
@@ -196,9 +208,9 @@ impl Run {
         &self.tasks[task as usize]
     }
 
-    /// All tasks in the order of the plan.
+    /// All tasks in the order of the plan, as far as they are known.
     pub fn tasks(&self) -> impl Iterator<Item = (&TaskId, &Task)> {
-        (0..).zip(self.tasks.iter()).map(|(index, task)| (self.graph.id(index), task))
+        self.graph.in_order().into_iter().map(|index| (self.graph.id(index), self.task(index)))
     }
 
     /// The tasks that wait for a person.
@@ -236,15 +248,8 @@ impl Run {
         std::mem::take(&mut self.changes)
     }
 
-    /// What happens if a task fails: the step's word, else the runbook's.
-    pub(super) fn policy(&self, task: TaskIndex) -> OnFailure {
-        let own = self.step_of(task).on_failure.unwrap_or(self.plan.on_failure);
-        // There is nothing left to take back once `finally` has begun.
-        if own == OnFailure::Undo && self.is_finally(task) { OnFailure::Stop } else { own }
-    }
-
     pub(super) fn is_finally(&self, task: TaskIndex) -> bool {
-        task >= self.graph.main()
+        self.graph.is_finally(task)
     }
 
     /// The job that a task's state calls for, if any.
@@ -289,6 +294,8 @@ pub(super) fn action_at(step: &Step, now: Timestamp) -> At {
         Action::Hook(_) => At::Hook(Hooking::new(Part::Main)),
         Action::Assert(_) => At::Assert,
         Action::Approve(_) => At::Approval(None),
+        // These are over as soon as they are begun.
+        Action::Block | Action::Call(_) => At::Over,
         Action::WaitFor(_) => At::Wait(None),
         Action::WaitUntil(_) => At::Probe(Probing { since: now, next: None, by_hand: false }),
     }

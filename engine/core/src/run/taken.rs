@@ -1,11 +1,12 @@
 //! Results of another run that stand for this one's: a rerun begins where the run before it came to.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{RunId, TaskId};
-use crate::plan::{TaskGraph, TaskIndex};
+use crate::ids::{ParamName, RunId, TaskId};
+use crate::plan::{GATE, Item, Plan, TaskGraph, TaskIndex};
 use crate::runbook::Action;
 use crate::value::{Map, Value};
 
@@ -30,6 +31,12 @@ pub struct TakenTask {
     /// Its outputs.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub outputs: Map<String, Value>,
+    /// The items that it found out for its step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items: Option<Vec<Item>>,
+    /// The parameters that it gave to the runbook that it called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub params: Option<BTreeMap<ParamName, Value>>,
 }
 
 /// How a task that is taken over came to its end.
@@ -42,23 +49,35 @@ pub enum Taken {
     Skipped(SkipCause),
 }
 
+/// The tasks of a run that begins with these results, as far as they are known.
+pub fn graph_with(plan: &Plan, taken: &[TakenTask]) -> TaskGraph {
+    let mut graph = TaskGraph::of(plan);
+    for taken in taken {
+        let Some((items, index)) = taken.items.as_ref().zip(graph.find(&taken.task)) else { continue };
+        let step = graph.step(index);
+        if graph.is_source(index) && TaskGraph::growth(plan, step, items.len()).is_ok() {
+            graph.grow(plan, step, items.clone());
+        }
+    }
+    graph
+}
+
 impl Run {
     /// The results that a new run may begin with if everything is done again that `again` says, what follows from it,
     /// and what has not come to a good end here. Steps under `finally` belong to their run and are never among them.
     pub fn results(&self, again: impl Fn(TaskIndex) -> bool) -> Vec<TakenTask> {
-        // What came about only while the run went on is not in a plan that begins anew.
-        let planned = TaskGraph::of(&self.plan);
-        let kept = self.kept(|task| again(task) || planned.find(self.graph.id(task)).is_none());
-        let taken = (0..self.graph.main()).filter(|&t| kept[t as usize]).filter_map(|t| self.result(t));
+        let kept = self.kept(again);
+        let main = (0..self.graph.len()).filter(|&t| !self.graph.is_finally(t));
+        let taken = main.filter(|&t| kept[t as usize]).filter_map(|t| self.result(t));
         taken.collect()
     }
 
     /// The task that has not come to a good end although one of `again` needs it, directly or not.
     pub fn unfinished_before(&self, again: &[TaskIndex]) -> Option<TaskIndex> {
-        let mut seen: std::collections::BTreeSet<TaskIndex> = again.iter().copied().collect();
+        let mut seen: BTreeSet<TaskIndex> = again.iter().copied().collect();
         let mut open = again.to_vec();
         while let Some(task) = open.pop() {
-            for before in self.graph.before(&self.plan, task) {
+            for before in self.graph.before(task) {
                 if seen.insert(before) {
                     if self.result(before).is_none() && !self.is_approval(before) {
                         return Some(before);
@@ -72,23 +91,29 @@ impl Run {
 
     /// For each task under `steps`: whether its result stands, and that of everything it needs.
     fn kept(&self, again: impl Fn(TaskIndex) -> bool) -> Vec<bool> {
-        let mut unmet: Vec<u32> = (0u32..).take(self.graph.nodes()).map(|node| self.graph.indegree(node)).collect();
-        let mut spoilt = vec![false; self.graph.nodes()];
-        let mut open: Vec<u32> = (0u32..).zip(&unmet).filter(|(_, unmet)| **unmet == 0).map(|(node, _)| node).collect();
-        let mut kept = vec![false; self.graph.len() as usize];
+        let graph = &self.graph;
+        let gates = (0..graph.gates()).map(|gate| gate as u32 | GATE);
+        let mut unmet: BTreeMap<u32, u32> = (0..graph.len()).chain(gates).map(|n| (n, graph.indegree(n))).collect();
+        let mut spoilt = BTreeSet::new();
+        let mut open: Vec<u32> = unmet.iter().filter(|(_, unmet)| **unmet == 0).map(|(node, _)| *node).collect();
+        let mut kept = vec![false; graph.len() as usize];
         while let Some(node) = open.pop() {
-            let whole = !spoilt[node as usize];
-            let stands = whole && (node >= self.graph.len() || (!again(node) && self.result(node).is_some()));
+            let (gate, whole) = (node & GATE != 0, !spoilt.contains(&node));
+            let stands = whole && (gate || (!again(node) && self.result(node).is_some()));
             // What comes after an approval may stand although the approval itself does not.
-            let asked_anew = whole && node < self.graph.len() && self.is_approval(node);
-            if let Some(kept) = kept.get_mut(node as usize) {
+            let asked_anew = whole && !gate && self.is_approval(node);
+            if let (false, Some(kept)) = (gate, kept.get_mut(node as usize)) {
                 *kept = stands;
             }
-            for &after in self.graph.after(node) {
-                spoilt[after as usize] |= !stands && !asked_anew;
-                unmet[after as usize] -= 1;
-                if unmet[after as usize] == 0 {
-                    open.push(after);
+            for &after in graph.after(node) {
+                if !stands && !asked_anew {
+                    spoilt.insert(after);
+                }
+                if let Some(unmet) = unmet.get_mut(&after) {
+                    *unmet = unmet.saturating_sub(1);
+                    if *unmet == 0 {
+                        open.push(after);
+                    }
                 }
             }
         }
@@ -112,6 +137,12 @@ impl Run {
             exit: task.exit,
             printed: task.printed.clone(),
             outputs: task.outputs.as_ref().clone(),
+            items: self
+                .graph
+                .items_of(self.graph.step(index))
+                .filter(|_| self.graph.is_source(index))
+                .map(<[Item]>::to_vec),
+            params: self.calls.get(&index).map(|params| params.as_ref().clone()),
         })
     }
 
@@ -153,6 +184,14 @@ impl Run {
                 task.outputs = Arc::new(taken.outputs.clone());
                 Ok(())
             })?;
+            let step = self.graph.step(index);
+            if let Some(items) = taken.items.as_ref().filter(|_| self.graph.is_source(index)) {
+                TaskGraph::growth(&self.plan, step, items.len())?;
+                self.grow(step, items);
+            }
+            if let Some(params) = &taken.params {
+                self.calls.insert(index, Arc::new(params.clone()));
+            }
             indexes.push(index);
         }
         indexes.retain(|&index| !self.stands_when_met(index));

@@ -1,13 +1,14 @@
 //! What a task's texts amount to: conditions, environment, scripts, paths. Pure functions of the state.
 
+use std::collections::BTreeMap;
+
 use crate::expr::{Expr, Scope, Template};
-use crate::ids::{HostName, JobId, ParamName, Part, StepId};
-use crate::plan::{TaskIndex, param_scope};
+use crate::ids::{HostName, JobId, ParamName, Part};
+use crate::plan::TaskIndex;
 use crate::runbook::{Action, Hook, Manner, Piece, PutSource, Script, Sealed, speaks_of};
-use crate::value::{Map, Value, to_text};
+use crate::value::{Value, to_text};
 
 use super::state::Run;
-use super::task::Task;
 
 /// Has the host start anew: `$PITON_COMMAND`, or what there is. Constant text; see the file.
 const REBOOT: &str = include_str!("reboot.sh");
@@ -115,7 +116,9 @@ impl Run {
                 | Action::Assert(_)
                 | Action::WaitFor(_)
                 | Action::WaitUntil(_)
-                | Action::Approve(_),
+                | Action::Approve(_)
+                | Action::Block
+                | Action::Call(_),
             )
             | (Part::Before | Part::After, _) => None,
             (Part::Main, Action::Reboot(_)) => Some(Script { text: REBOOT.to_owned(), shell: "sh".to_owned() }),
@@ -173,13 +176,18 @@ impl Run {
             | Action::Assert(_)
             | Action::WaitFor(_)
             | Action::WaitUntil(_)
-            | Action::Approve(_) => Err(format!("step {} moves no files", step.id)),
+            | Action::Approve(_)
+            | Action::Block
+            | Action::Call(_) => Err(format!("step {} moves no files", step.id)),
         }
     }
 
     /// The values of a hook's arguments.
     pub(super) fn hook_args(&self, task: TaskIndex, hook: &Hook) -> Result<Vec<Value>, String> {
-        let value = |arg: &Template| arg.value(&self.scope(task, arg.steps())).map_err(|e| format!("`args`: {e}"));
+        let value = |arg: &Template| {
+            let value = arg.value(&self.scope(task, arg.steps())?);
+            value.map_err(|e| format!("`args`: {e}"))
+        };
         hook.args.iter().map(value).collect()
     }
 
@@ -193,14 +201,37 @@ impl Run {
             Action::Reboot(reboot) => self.render(task, "message", &reboot.message).map(drop),
             Action::Exec(words) => self.exec_script(task, words).map(drop),
             Action::Approve(approve) => self.render(task, "prompt", &approve.prompt).map(drop),
-            Action::Run(_) | Action::Hook(_) | Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) => Ok(()),
+            Action::Run(_)
+            | Action::Hook(_)
+            | Action::Assert(_)
+            | Action::WaitFor(_)
+            | Action::WaitUntil(_)
+            | Action::Block
+            | Action::Call(_) => Ok(()),
         }?;
         self.env(task, Part::Main, "").map(drop)
     }
 
+    /// What `when` says, of the step and of the blocks that it stands in, from the outside in.
+    ///
+    /// The task that only finds out the items of its step asks as far as `item` and `host` have nothing to do with it;
+    /// the rest is asked for each of them.
     pub(super) fn is_wanted_by_when(&self, task: TaskIndex) -> Result<bool, String> {
-        let Some(when) = &self.step_of(task).when else { return Ok(true) };
-        when.is_true(&self.scope(task, when.steps())).map_err(|error| error.to_string())
+        let step = self.graph.step(task);
+        let within = |at: &usize| *at == step || self.plan.steps[*at].step.is_block();
+        let mut around: Vec<usize> = self.plan.around(step).take_while(within).collect();
+        around.reverse();
+        let source = self.graph.is_source(task);
+        for when in around.into_iter().filter_map(|at| self.plan.steps[at].step.when.as_ref()) {
+            if source && ["item", "host"].iter().any(|name| when.roots().contains(*name)) {
+                continue;
+            }
+            let scope = self.scope(task, when.steps())?;
+            if !when.is_true(&scope).map_err(|error| error.to_string())? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The messages of the assertions that do not hold.
@@ -220,14 +251,14 @@ impl Run {
     }
 
     fn holds(&self, task: TaskIndex, that: &Expr) -> Result<bool, String> {
-        that.is_true(&self.scope(task, that.steps())).map_err(|error| format!("`{}`: {error}", that.source()))
+        that.is_true(&self.scope(task, that.steps())?).map_err(|error| format!("`{}`: {error}", that.source()))
     }
 
     pub(super) fn render(&self, task: TaskIndex, field: &str, template: &Template) -> Result<String, String> {
         if template.is_constant() {
             return template.render(&Scope::default()).map_err(|error| error.to_string());
         }
-        let text = template.render(&self.scope(task, template.steps())).map_err(|e| format!("`{field}`: {e}"))?;
+        let text = template.render(&self.scope(task, template.steps())?).map_err(|e| format!("`{field}`: {e}"))?;
         if text.contains('\0') {
             return Err(format!("`{field}`: the value has a NUL character, which no command can take"));
         }
@@ -237,7 +268,7 @@ impl Run {
     /// A text with secrets in it, which stay closed.
     fn seal(&self, task: TaskIndex, field: &str, template: &Template) -> Result<Sealed, String> {
         let secret = |name: &str| self.plan.secrets.keys().find(|secret| secret.as_str() == name).cloned();
-        let scope = self.scope(task, template.steps());
+        let scope = self.scope(task, template.steps())?;
         let sealed = template.seal(&scope, secret).map_err(|e| format!("`{field}`: {e}"))?;
         let has_nul = |piece: &Piece| matches!(piece, Piece::Text(text) if text.contains('\0'));
         if sealed.0.iter().any(has_nul) {
@@ -251,8 +282,8 @@ impl Run {
         if path.starts_with('/') { Ok(path) } else { Err(format!("`{field}`: `{path}` is not an absolute path")) }
     }
 
-    /// Parameters and the secrets that the script names, then what the step itself put out (where it is taken back), then what
-    /// `env` names: the later one of the same name counts. What is open, and what holds secrets.
+    /// The item, the parameters and the secrets that the script names, then what the step itself put out (where it is taken
+    /// back), then what `env` names: the later one of the same name counts. What is open, and what holds secrets.
     #[expect(clippy::type_complexity, reason = "two lists of names and what they stand for")]
     fn env(
         &self,
@@ -260,36 +291,38 @@ impl Run {
         part: Part,
         script: &str,
     ) -> Result<(Vec<(String, String)>, Vec<(String, Sealed)>), String> {
-        let params = self.plan.params.iter().filter(|(_, value)| !value.is_null());
-        let mut env: Vec<(String, String)> = params.map(|(n, v)| (n.as_str().to_owned(), to_text(v))).collect();
-        let spoken_of = self.plan.secrets.keys().filter(|name| speaks_of(script, name.as_str()));
-        let mut sealed: Vec<(String, Sealed)> =
-            spoken_of.map(|n| (n.as_str().to_owned(), Sealed(vec![Piece::Secret(n.clone())]))).collect();
+        let mut env: BTreeMap<String, String> = self.item_env(task);
+        let params = self.params_of(task).iter().filter(|(_, value)| !value.is_null());
+        env.extend(params.map(|(name, value)| (name.as_str().to_owned(), to_text(value))));
+        // The secrets of a run are its own runbook's: those that it calls do not see them.
+        let own = self.plan.caller(self.graph.step(task)).is_none();
+        let secrets: Vec<&ParamName> = self.plan.secrets.keys().filter(|_| own).collect();
+        let spoken_of = secrets.iter().filter(|name| speaks_of(script, name.as_str()));
+        let mut sealed: BTreeMap<String, Sealed> =
+            spoken_of.map(|&n| (n.as_str().to_owned(), Sealed(vec![Piece::Secret(n.clone())]))).collect();
+        env.retain(|name, _| !sealed.contains_key(name));
         if part == Part::Undo {
             // A JSON object may have keys that are no names, and texts that no environment can hold.
             let named = self.task(task).outputs.iter().filter(|(name, _)| ParamName::new(name).is_ok());
             for (name, value) in named.map(|(n, v)| (n, to_text(v))).filter(|(_, text)| !text.contains('\0')) {
-                env.retain(|(known, _)| known != name);
-                sealed.retain(|(known, _)| known != name);
-                env.push((name.clone(), value));
+                sealed.remove(name);
+                env.insert(name.clone(), value);
             }
         }
         for (name, template) in &self.step_of(task).env {
             let field = format!("env.{name}");
-            env.retain(|(n, _)| n != name.as_str());
-            sealed.retain(|(n, _)| n != name.as_str());
-            if self
-                .plan
-                .secrets
-                .keys()
-                .any(|secret| template.roots().contains(secret.as_str()) || template.params().contains(secret.as_str()))
-            {
-                sealed.push((name.as_str().to_owned(), self.seal(task, &field, template)?));
+            env.remove(name.as_str());
+            sealed.remove(name.as_str());
+            let named = |secret: &&&ParamName| {
+                template.roots().contains(secret.as_str()) || template.params().contains(secret.as_str())
+            };
+            if secrets.iter().any(|secret| named(&secret)) {
+                sealed.insert(name.as_str().to_owned(), self.seal(task, &field, template)?);
             } else {
-                env.push((name.as_str().to_owned(), self.render(task, &field, template)?));
+                env.insert(name.as_str().to_owned(), self.render(task, &field, template)?);
             }
         }
-        Ok((env, sealed))
+        Ok((env.into_iter().collect(), sealed.into_iter().collect()))
     }
 
     fn exec_script(&self, task: TaskIndex, words: &[Template]) -> Result<Script, String> {
@@ -301,67 +334,6 @@ impl Run {
         text.push('\n');
         Ok(Script { text, shell: "sh".to_owned() })
     }
-
-    /// What the task's expressions may name. Only the steps that are asked for are in it.
-    fn scope(&self, task: TaskIndex, named: &std::collections::BTreeSet<StepId>) -> Scope {
-        let mut scope = param_scope(&self.plan.params);
-        scope.0.append(&mut self.surroundings(task));
-        let steps = named.iter().map(|id| (id.as_str().to_owned(), self.step_value(id, task))).collect();
-        scope.0.insert("steps".to_owned(), Value::Object(steps));
-        scope
-    }
-
-    /// What a hook knows from the beginning: `params`, `host` and `run`.
-    pub(super) fn facts(&self, task: TaskIndex) -> Map<String, Value> {
-        let params = param_scope(&self.plan.params).0.remove("params").unwrap_or_default();
-        let mut facts = self.surroundings(task);
-        facts.insert("params".to_owned(), params);
-        facts
-    }
-
-    /// `host`, where there is one, and `run`.
-    fn surroundings(&self, task: TaskIndex) -> Map<String, Value> {
-        let mut scope = Map::new();
-        let host = self.graph.id(task).host.as_ref();
-        if let Some(name) = host {
-            let known = self.plan.hosts.get(name).cloned().unwrap_or_default();
-            let labels = known.labels.into_iter().map(|(k, v)| (k, Value::String(v))).collect();
-            let mut map = Map::new();
-            map.insert("name".to_owned(), Value::String(name.as_str().to_owned()));
-            map.insert("labels".to_owned(), Value::Object(labels));
-            map.insert("vars".to_owned(), Value::Object(known.vars));
-            scope.insert("host".to_owned(), Value::Object(map));
-        }
-        let mut run = Map::new();
-        run.insert("id".to_owned(), Value::String(self.id.to_string()));
-        run.insert("runbook".to_owned(), Value::String(self.plan.runbook.as_str().to_owned()));
-        run.insert("by".to_owned(), Value::String(self.by.to_string()));
-        scope.insert("run".to_owned(), Value::Object(run));
-        scope
-    }
-
-    /// `steps.<id>`: the task on the same host, or the only one; and under `hosts` every one by its host.
-    pub(super) fn step_value(&self, id: &StepId, asking: TaskIndex) -> Value {
-        let tasks = self.graph.of_step(id);
-        let host = &self.graph.id(asking).host;
-        let same = tasks.clone().find(|&t| host.is_some() && self.graph.id(t).host == *host);
-        let own = same.or_else(|| (tasks.len() == 1).then_some(tasks.start));
-        let mut value = own.map_or_else(Map::new, |t| task_value(self.task(t)));
-        let hosts = tasks.filter_map(|t| {
-            let host = self.graph.id(t).host.as_ref()?;
-            Some((host.as_str().to_owned(), Value::Object(task_value(self.task(t)))))
-        });
-        value.insert("hosts".to_owned(), Value::Object(hosts.collect()));
-        Value::Object(value)
-    }
-}
-
-fn task_value(task: &Task) -> Map<String, Value> {
-    let mut value = Map::new();
-    value.insert("state".to_owned(), Value::String(task.state.word().to_owned()));
-    value.insert("exit".to_owned(), task.exit.map_or(Value::Null, |e| Value::from(e.0)));
-    value.insert("outputs".to_owned(), Value::Object(task.outputs.as_ref().clone()));
-    value
 }
 
 /// One word of a POSIX shell command (POSIX.1-2017, XCU 2.2.2): single quotes keep everything but themselves.

@@ -14,7 +14,7 @@ use crate::yaml::read::{Reader, shorten};
 use crate::yaml::{Content, Node};
 
 /// Variables that expressions see besides the parameters.
-const VARIABLES: [&str; 4] = ["params", "steps", "host", "run"];
+const VARIABLES: [&str; 5] = ["params", "steps", "host", "item", "run"];
 
 /// Checks a draft as a whole.
 pub(super) fn check(draft: &Draft<'_>, reader: &mut Reader<'_>) {
@@ -23,9 +23,10 @@ pub(super) fn check(draft: &Draft<'_>, reader: &mut Reader<'_>) {
     let graph = graph.with_needs(reader);
     let cycles = graph.check_cycles(reader);
     for used in &draft.uses {
-        check_roots(used, &draft.names, reader);
+        check_roots(used, false, &draft.names, reader);
     }
     check_uses(&graph, &draft.names, !cycles, reader);
+    check_given(&graph, draft, reader);
     secrets::check(&draft.params, draft, reader);
 }
 
@@ -64,18 +65,56 @@ impl Graph<'_, '_> {
         at >= self.main
     }
 
+    /// The block that a step stands in.
+    fn parent(&self, at: usize) -> Option<usize> {
+        let offset = if self.is_finally(at) { self.main } else { 0 };
+        self.steps[at].parent.map(|parent| parent + offset)
+    }
+
+    /// Whether a step stands in another, at any depth.
+    fn is_inside(&self, at: usize, block: usize) -> bool {
+        std::iter::successors(self.parent(at), |&at| self.parent(at)).any(|above| above == block)
+    }
+
+    /// What comes before what: a block ends after everything in it, and what begins it waits for what it waits for.
+    fn order(&self) -> Vec<Vec<usize>> {
+        let mut order: Vec<Vec<usize>> = Vec::with_capacity(self.steps.len());
+        for at in 0..self.steps.len() {
+            let needs = match (self.needs[at].as_slice(), self.parent(at)) {
+                ([], Some(parent)) => order[parent].clone(),
+                (needs, _) => needs.to_vec(),
+            };
+            order.push(needs);
+        }
+        for at in 0..self.steps.len() {
+            if let Some(parent) = self.parent(at) {
+                order[parent].push(at);
+            }
+        }
+        order
+    }
+
     fn with_needs(mut self, reader: &mut Reader<'_>) -> Self {
         let mut all = Vec::with_capacity(self.steps.len());
+        let mut last: BTreeMap<(Option<usize>, bool), usize> = BTreeMap::new();
         for (at, step) in self.steps.iter().enumerate() {
             let mut needs = Vec::new();
+            let above = last.insert((self.parent(at), self.is_finally(at)), at);
             match &step.needs {
-                None if at == 0 || at == self.main => {}
                 Some(_) if reader.is_full() => {}
-                None => needs.push(at - 1),
+                None => needs.extend(above),
                 Some(named) => {
                     for (id, span) in named {
                         match self.index.get(id) {
-                            Some(&need) if self.is_finally(need) == self.is_finally(at) => needs.push(need),
+                            Some(&need)
+                                if self.is_finally(need) == self.is_finally(at)
+                                    && self.parent(need) == self.parent(at) =>
+                            {
+                                needs.push(need);
+                            }
+                            Some(&need) if self.is_finally(need) == self.is_finally(at) => {
+                                reader.push(self.other_block(at, need, *span, reader));
+                            }
                             Some(&need) => reader.push(self.wrong_side(need, id, *span, reader)),
                             None => {
                                 let message = format!("there is no step `{}`", shorten(id));
@@ -91,6 +130,26 @@ impl Graph<'_, '_> {
         }
         self.needs = all;
         self
+    }
+
+    /// A step names a step of another block.
+    fn other_block(&self, at: usize, need: usize, span: Span, reader: &Reader<'_>) -> Fault {
+        let name = |at: usize| self.steps[at].id.as_ref().map_or("?".into(), |id| id.to_string());
+        let message = format!("`{}` does not stand beside this step", name(need));
+        let fault = Fault::at(FaultCode::UnknownNeed, reader.source, span, message);
+        // Of the blocks around the needed step, the one that stands beside this step or a block around it.
+        let around = |at| std::iter::successors(Some(at), |&at| self.parent(at));
+        let pair = around(at).find_map(|a| around(need).find(|&n| self.parent(n) == self.parent(a)).map(|n| (a, n)));
+        match pair {
+            Some((a, n)) if a == n => {
+                fault.hint("a step cannot need the block that it stands in, nor what is around it")
+            }
+            Some((a, n)) if a == at => fault.hint(format!("it needs the whole block: `needs: [{}]`", name(n))),
+            Some((a, n)) => {
+                fault.hint(format!("say it of the block that this step stands in: `{}` needs `{}`", name(a), name(n)))
+            }
+            None => fault,
+        }
     }
 
     fn wrong_side(&self, need: usize, id: &str, span: Span, reader: &Reader<'_>) -> Fault {
@@ -147,7 +206,7 @@ fn check_uses(graph: &Graph<'_, '_>, params: &[String], ordered: bool, reader: &
             return;
         }
         for used in &step.uses {
-            check_roots(used, params, reader);
+            check_roots(used, step.looped, params, reader);
             if used.sees == Sees::PlanOnly {
                 continue;
             }
@@ -174,9 +233,10 @@ fn check_uses(graph: &Graph<'_, '_>, params: &[String], ordered: bool, reader: &
     if !ordered {
         return;
     }
-    let upstream = Upstream::new(&graph.needs, asked.iter().map(|(at, target, _)| (*at, *target)));
+    let upstream = Upstream::new(&graph.order(), asked.iter().map(|(at, target, _)| (*at, *target)));
     for ((at, target, used), found) in asked.iter().zip(upstream.answers()) {
-        if *found || reader.is_full() {
+        // A block's own texts are asked before anything in it begins.
+        if (*found && !graph.is_inside(*target, *at)) || reader.is_full() {
             continue;
         }
         let name = |at: usize| graph.steps[at].id.as_ref().map_or("this step".into(), |id| format!("`{id}`"));
@@ -195,14 +255,33 @@ fn check_uses(graph: &Graph<'_, '_>, params: &[String], ordered: bool, reader: &
     }
 }
 
-fn check_roots(used: &Use<'_>, params: &[String], reader: &mut Reader<'_>) {
+/// What a runbook gives to its caller is read when all of its steps have ended.
+fn check_given(graph: &Graph<'_, '_>, draft: &Draft<'_>, reader: &mut Reader<'_>) {
+    for used in &draft.given {
+        check_roots(used, false, &draft.names, reader);
+        for id in used.what.steps() {
+            let message = match graph.index.get(id.as_str()) {
+                Some(&at) if graph.is_finally(at) => {
+                    format!("`{id}` stands under `finally`, which comes after the outputs")
+                }
+                Some(_) => continue,
+                None => format!("there is no step `{id}`"),
+            };
+            let place = step_place(used, id.as_str(), reader);
+            let fault = Fault::at(FaultCode::UnknownNeed, reader.source, place, message);
+            reader.push(fault.did_you_mean(id.as_str(), graph.index.keys().copied()));
+        }
+    }
+}
+
+fn check_roots(used: &Use<'_>, looped: bool, params: &[String], reader: &mut Reader<'_>) {
     for root in used.what.roots() {
-        check_root(root, used, params, reader);
+        check_root(root, used, looped, params, reader);
     }
     check_params(used, params, reader);
 }
 
-fn check_root(root: &str, used: &Use<'_>, params: &[String], reader: &mut Reader<'_>) {
+fn check_root(root: &str, used: &Use<'_>, looped: bool, params: &[String], reader: &mut Reader<'_>) {
     if params.iter().any(|param| param == root) && !VARIABLES.contains(&root) {
         return;
     }
@@ -210,20 +289,24 @@ fn check_root(root: &str, used: &Use<'_>, params: &[String], reader: &mut Reader
     let early = match used.sees {
         Sees::PlanOnly => Some("which hosts a step runs on is decided before anything runs"),
         Sees::RunOnly => Some("the locks of the run are taken before anything runs"),
-        Sees::NoHost | Sees::Host => None,
+        Sees::Outside | Sees::NoHost | Sees::Host => None,
     };
     match root {
         "params" => {}
-        "steps" | "host" | "run" if early.is_some() => {
+        "steps" | "host" | "run" | "item" if early.is_some() => {
             let message = format!("`{root}` is not known here: {}", early.unwrap_or_default());
             reader.fault_with(FaultCode::UnknownParam, span, message, "use a parameter");
         }
-        "host" if used.sees == Sees::NoHost => {
+        "host" if used.sees != Sees::Host => {
             let message = "`host` is not known here: this step runs on no host";
             reader.fault(FaultCode::UnknownParam, span, message);
         }
         "steps" | "run" | "host" => {}
-        "item" => reader.fault(FaultCode::UnknownParam, span, "`item` is not in this version of Piton"),
+        "item" if looped && used.sees != Sees::Outside => {}
+        "item" if looped => {
+            reader.fault(FaultCode::UnknownParam, span, "`item` is not known here: this is what the items come from");
+        }
+        "item" => reader.fault(FaultCode::UnknownParam, span, "`item` is known only under `for_each`"),
         _ => {
             let message = format!("there is no parameter or variable `{root}`");
             let there = params.iter().map(String::as_str).chain(VARIABLES);

@@ -2,8 +2,10 @@
 //! values of parameters in `values`.
 
 mod approve;
+mod calls;
 mod check;
 mod hook;
+mod many;
 mod moving;
 mod secret;
 mod syntax;
@@ -20,13 +22,15 @@ use crate::ids::{EnvName, ParamName, RunbookName, StepId};
 use crate::value::Value;
 
 pub use approve::{Approve, OnTimeout, Voter};
+pub use calls::{Library, check_calls};
 pub use hook::{Hook, HookCode, Lines};
+pub use many::{Argument, Call, ForEach, Given, Share};
 pub use moving::{Get, Manner, Put, PutSource, Reboot, Transfer};
 pub use secret::{Piece, Sealed, SecretSource, speaks_of};
 pub(crate) use syntax::words;
 pub use syntax::{MAX_STEPS, parse};
 pub(crate) use values::compile;
-pub use values::{check_value, keep_value, read_params, read_value};
+pub use values::{check_value, keep_value, read_argument, read_params, read_value};
 
 /// A checked runbook. It has no faults of its own; what depends on parameters and inventory comes with the plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,16 +43,20 @@ pub struct Runbook {
     pub about: String,
     /// In the order of the document.
     pub params: Vec<Param>,
-    /// What happens when a task fails, unless its step says otherwise.
-    pub on_failure: OnFailure,
+    /// What happens when a task fails, unless its step says otherwise; `None`: nothing is said, which means `stop`,
+    /// or what the calling runbook says.
+    pub on_failure: Option<OnFailure>,
     /// How many tasks may be in flight at once.
     pub max_parallel: u32,
     /// What the run must have for itself, from before its first task until it is over.
     pub locks: Vec<LockWanted>,
-    /// In the order of the document.
+    /// In the order of the document; the steps of a block follow it.
     pub steps: Vec<Step>,
     /// Steps that run when the others have come to an end, however that was.
     pub finally: Vec<Step>,
+    /// What it gives to a runbook that calls it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outputs: BTreeMap<ParamName, Template>,
 }
 
 /// A lock that a run or a step must have.
@@ -190,6 +198,21 @@ pub struct Step {
     pub locks: Vec<LockWanted>,
     /// For selecting and for people.
     pub tags: Vec<String>,
+    /// The block or call that it stands in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<StepId>,
+    /// Once for each of these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_each: Option<ForEach>,
+    /// The sizes of the batches that its hosts or items go in; empty: all at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub batch: Vec<Share>,
+    /// How many of its hosts or items may fail before the step counts as failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_failures: Option<Share>,
+    /// How many of its hosts or items may be under way at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_parallel: Option<u32>,
     /// Where it was written.
     pub span: Span,
 }
@@ -222,7 +245,9 @@ impl Step {
                 | Action::Reboot(_)
                 | Action::Assert(_)
                 | Action::WaitFor(_)
-                | Action::Approve(_),
+                | Action::Approve(_)
+                | Action::Block
+                | Action::Call(_),
             ) => None,
         }
     }
@@ -240,7 +265,9 @@ impl Step {
             | Action::Hook(_)
             | Action::Assert(_)
             | Action::WaitFor(_)
-            | Action::WaitUntil(_) => self.timeout,
+            | Action::WaitUntil(_)
+            | Action::Block
+            | Action::Call(_) => self.timeout,
         }
     }
 }
@@ -271,6 +298,10 @@ pub enum Action {
     WaitUntil(Probe),
     /// People decide whether the run goes on.
     Approve(Approve),
+    /// Nothing by itself: the steps whose parent it is are its work.
+    Block,
+    /// Another runbook, whose steps stand in it.
+    Call(Call),
 }
 
 /// A constant text for an interpreter.

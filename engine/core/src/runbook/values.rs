@@ -149,6 +149,20 @@ pub fn read_value(param: &Param, text: &str) -> Result<Value, String> {
     check_value(param, &value)
 }
 
+/// Reads an argument of a call: a text as on the command line, anything else as in a document.
+///
+/// # Errors
+/// Says in words why the declaration refuses the value.
+pub fn read_argument(param: &Param, value: &Value) -> Result<Value, String> {
+    match value {
+        Value::String(text) => read_value(param, text),
+        Value::Null if !param.required => Ok(Value::Null),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            check_value(param, value)
+        }
+    }
+}
+
 fn split(text: &str, at: impl Fn(char) -> bool) -> Value {
     text.split(at).map(str::trim).filter(|item| !item.is_empty()).map(Value::from).collect()
 }

@@ -21,6 +21,8 @@ const TAG: &str = r"^[^\s,]+$";
 
 /// A host, which may be a template, and a path behind a colon.
 const FROM_PLACE: &str = r"^\s*\S[\s\S]*:(/|\{\{)";
+const SOME: &str = r"^\s*([1-9][0-9]?|100)\s*%$";
+const SOME_OR_NONE: &str = r"^\s*([0-9]|[1-9][0-9]|100)\s*%$";
 const MODE: &str = "^[0-7]{3,4}$";
 
 const MODE_HELP: &str = "Permission bits as three or four octal digits in quotes: \"0644\".";
@@ -29,51 +31,8 @@ const SPARSE: &str = "Whether holes stay holes (true).";
 const CHECKSUM: &str = "Whether what arrived is compared with what was sent (true).";
 const RATE: &str = "At most so many bytes a second, such as `50M`.";
 
-const EXAMPLE: &str = "
-runbook: example
-title: Everything once
-about: All of it
-params:
-  vm: { type: name, help: the domain, required: true, min: 1, max: 9, pattern: '[a-z]+' }
-  kind: { type: enum, choices: [a, b], default: a }
-  token: { type: secret, from: 'env:TOKEN' }
-locks: [images, { name: 'vm/{{ vm }}', shared: true }]
-on_failure: undo
-max_parallel: 5
-steps:
-  - id: a
-    title: First
-    hosts: hv1
-    needs: []
-    when: vm != 'x'
-    unless: 'false'
-    run: echo
-    shell: bash
-    verify: { run: 'true', within: 5m, every: 2s }
-    undo: 'true'
-    repeat: safe
-    retry: { times: 3, delay: 1s, backoff: 2, max_delay: 5m, on: [1, timeout] }
-    timeout: 1h
-    become: root
-    env: { A: '{{ vm }}' }
-    outputs: { version: { from: stdout, match: 'v(.*)' }, leader: { from: stdout, json: /a } }
-    on_failure: continue
-    point_of_no_return: true
-    no_log: true
-    tags: [x]
-  - { id: b, hosts: hv1, put: { from: a, to: /b, mode: '0644', owner: root }, barrier: true }
-  - { id: b2, put: { content: '{{ token }}', to: /b, mode: '0600', secret: true } }
-  - { id: c, get: { from: /b, to: c, sparse: true, checksum: true, rate: 50M } }
-  - { id: c2, transfer: { from: 'hv1:/a', to: 'hv2:/b', mode: '0644', owner: root, sparse: true, checksum: true, rate: 50M } }
-  - { id: c3, hosts: hv1, reboot: { message: anew, timeout: 10m, command: reboot }, locks: { name: kernel, count: 3 } }
-  - { id: c4, approve: { prompt: Sure?, who: [ann, '%ops'], count: 2, not_requester: true, timeout: 1h, on_timeout: fail } }
-  - { id: c5, hosts: hv1, hook: { call: libvirt.guests, args: ['{{ vm }}'] }, before: 'log(1)', after: libvirt.look }
-  - { id: d, assert: [{ that: vm == 'x', else: not x }] }
-  - { id: e, wait: { for: 1s } }
-  - { id: f, wait: { until: 'true', within: 1m, every: 1s } }
-finally:
-  - { id: g, exec: [ls, -l] }
-";
+/// Every word of the language once.
+const EXAMPLE: &str = include_str!("example.yaml");
 
 /// Every map of a runbook; the first is the document.
 pub(super) const SHAPES: &[Shape] = &[
@@ -102,6 +61,11 @@ pub(super) const SHAPES: &[Shape] = &[
                 "What to do, in order: a step waits for the one above it unless it says otherwise.",
             ),
             may("finally", List(&A("step")), "Steps that run when the others have come to an end, however that was."),
+            may(
+                "outputs",
+                Map(PARAM, &Template),
+                "What whoever calls this runbook gets from it, when all of it succeeded.",
+            ),
         ],
         one_of: &[],
         example: EXAMPLE,
@@ -143,6 +107,16 @@ pub(super) const SHAPES: &[Shape] = &[
                 "Waits until people agree: what they are asked, or a map.",
             ),
             may(
+                "call",
+                Either(&[Matching(NAME), A("call")]),
+                "Carries out another runbook of the project: its name, or a map.",
+            ),
+            may(
+                "steps",
+                List(&A("step")),
+                "A block: several steps as one, for `for_each`, `when`, `hosts` and `batch`. Its steps run on its hosts.",
+            ),
+            may(
                 "before",
                 Either(&[Script, A("hook")]),
                 "A hook that is called before the action; where it fails, the step fails and its action does not begin.",
@@ -160,6 +134,22 @@ pub(super) const SHAPES: &[Shape] = &[
             may("needs", OneOrMore(&Text), "The steps it waits for; `[]` for none. Left out: the step above."),
             may("barrier", Boolean, "Wait for all tasks of the needed steps, also where both run on the same hosts."),
             may("when", Expression, "An expression; where it is false the step is left out and the rest goes on."),
+            may(
+                "for_each",
+                Either(&[List(&Any), Expression]),
+                "Once for each of these: a list, or an expression that gives one. Expressions see it as `item`.",
+            ),
+            may(
+                "batch",
+                OneOrMore(&Either(&[Integer(1, 1_000_000), Matching(SOME)])),
+                "How many of its hosts or items at a time, batch by batch; the last size repeats.",
+            ),
+            may(
+                "max_failures",
+                Either(&[Integer(0, 1_000_000), Matching(SOME_OR_NONE)]),
+                "How many of its hosts or items may fail before no further one begins.",
+            ),
+            may("max_parallel", Integer(1, 100_000), "How many of its hosts or items may be under way at once."),
             may("unless", Script, "A script that exits 0 where the work is done already."),
             may("verify", Either(&[Script, A("verify")]), "A script that must exit 0 afterwards."),
             may("undo", Script, "A script that takes the step back; also run where the step only may have happened."),
@@ -196,7 +186,9 @@ pub(super) const SHAPES: &[Shape] = &[
             may("no_log", Boolean, "Keep no output of it."),
             may("tags", OneOrMore(&Matching(TAG)), "Words to find it by."),
         ],
-        one_of: &["run", "exec", "put", "get", "transfer", "reboot", "hook", "assert", "wait", "approve"],
+        one_of: &[
+            "run", "exec", "put", "get", "transfer", "reboot", "hook", "assert", "wait", "approve", "call", "steps",
+        ],
         example: EXAMPLE,
     },
     Shape {
@@ -298,6 +290,16 @@ pub(super) const SHAPES: &[Shape] = &[
                 Word(|| vec!["fail", "approve"]),
                 "What happens when that time is over (fail); only with `timeout`.",
             ),
+        ],
+        one_of: &[],
+        example: EXAMPLE,
+    },
+    Shape {
+        name: "call",
+        help: "Another runbook of the project, with values for its parameters.",
+        fields: &[
+            must("runbook", Matching(NAME), "Its name."),
+            may("with", Map(PARAM, &Any), "Values for its parameters; in texts `{{ }}` holds expressions."),
         ],
         one_of: &[],
         example: EXAMPLE,

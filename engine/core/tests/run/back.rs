@@ -63,7 +63,7 @@ fn undo_scripts_find_parameters_outputs_and_env() {
     m.exit("a[local]", 1);
     let env = m.run.job_text(&m.job("a[local]")).unwrap().env;
     let env: Vec<String> = env.iter().map(|(n, v)| format!("{n}={v}")).collect();
-    assert_eq!(env, ["vm=web1", "disk=/d", "size=5", "extra=e-web1"]);
+    assert_eq!(env, ["disk=/d", "extra=e-web1", "size=5", "vm=web1"]);
 }
 
 const POINT: &str = "runbook: x\non_failure: undo\nsteps:\n  - { id: a, run: a, undo: back }\n  - { id: p, needs: [], run: p, unless: see, point_of_no_return: true, undo: back }\n";

@@ -43,7 +43,7 @@ fn a_plan_says_where_a_secret_comes_from_and_a_job_gets_what_its_script_names() 
     // `unless` does not name the secret; the step's `env` is for all of its scripts.
     assert_eq!(open(&m, "a[local]").sealed, std::slice::from_ref(&url));
     m.exit("a[local]", 1);
-    assert_eq!(open(&m, "a[local]").sealed, [("token".to_owned(), Sealed(vec![token()])), url]);
+    assert_eq!(open(&m, "a[local]").sealed, [url, ("token".to_owned(), Sealed(vec![token()]))]);
     assert_eq!(open(&m, "a[local]").env, [("spare".into(), String::new()), ("vm".into(), "web1".into())][1..]);
     m.exit("a[local]", 0);
     assert_eq!(open(&m, "b[local]").sealed, []);

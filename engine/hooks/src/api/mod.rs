@@ -132,7 +132,9 @@ impl Api {
             Ok(match name {
                 "steps" => Some(Dynamic::from(Steps(api.clone()))),
                 "host" => api.own_host(),
-                "params" | "run" => api.0.order.as_ref().and_then(|order| order.text.facts.get(name)).map(to_dynamic),
+                "params" | "item" | "run" => {
+                    api.0.order.as_ref().and_then(|order| order.text.facts.get(name)).map(to_dynamic)
+                }
                 _ => None,
             })
         });

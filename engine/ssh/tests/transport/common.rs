@@ -94,7 +94,7 @@ pub fn host(name: &str) -> HostName {
 
 /// A job that runs `script` under sh.
 pub fn job(run: RunId, host: &HostName, step: &str, script: &str) -> JobSpec {
-    let task = TaskId { step: StepId::new(step).unwrap(), host: Some(host.clone()) };
+    let task = TaskId::new(StepId::new(step).unwrap(), Some(host.clone()));
     let id = JobId { attempt: AttemptId { task, number: 1 }, part: Part::Main, round: 1 };
     JobSpec {
         run,

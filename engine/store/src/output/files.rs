@@ -129,7 +129,7 @@ mod tests {
     fn the_longest_names_fit_into_a_file_system_and_stay_apart() {
         let job = |host: &str| JobId {
             attempt: AttemptId {
-                task: TaskId { step: "s".repeat(64).parse().unwrap(), host: Some(HostName::new(host).unwrap()) },
+                task: TaskId::new("s".repeat(64).parse().unwrap(), Some(HostName::new(host).unwrap())),
                 number: u32::MAX,
             },
             part: Part::Unless,

@@ -10,6 +10,9 @@ use crate::screen::{DIM, Out};
 
 /// One line for each task of a step that moves files.
 pub(super) fn transfers(out: &mut Out, run: &Run, index: usize) -> Result<(), Failure> {
+    if run.graph().tasks_of(index).next().is_none() {
+        out.line("   moves files; which ones is known when it runs (its items are not known yet)")?;
+    }
     for task in run.graph().tasks_of(index) {
         let id = run.graph().id(task);
         let host = id.host.as_ref().map_or(HostName::LOCAL, HostName::as_str);

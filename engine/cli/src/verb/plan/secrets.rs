@@ -19,7 +19,9 @@ pub(super) fn secrets_of<'p>(plan: &'p Plan, step: &Step) -> Vec<&'p str> {
         | Action::Hook(_)
         | Action::Assert(_)
         | Action::WaitFor(_)
-        | Action::Approve(_) => None,
+        | Action::Approve(_)
+        | Action::Block
+        | Action::Call(_) => None,
     };
     let verify = step.verify.as_ref().map(|probe| probe.script.text.as_str());
     let others = [&step.unless, &step.undo].into_iter().flatten().map(|script| script.text.as_str());
@@ -42,7 +44,9 @@ pub(super) fn secrets_of<'p>(plan: &'p Plan, step: &Step) -> Vec<&'p str> {
         | Action::Assert(_)
         | Action::WaitFor(_)
         | Action::WaitUntil(_)
-        | Action::Approve(_) => None,
+        | Action::Approve(_)
+        | Action::Block
+        | Action::Call(_) => None,
     };
     let gets = |name: &str| {
         scripts.iter().any(|script| speaks_of(script, name))

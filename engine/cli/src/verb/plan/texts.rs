@@ -1,12 +1,13 @@
 //! What a step has hosts and the engine do: its scripts and its hooks, as they stand in the plan.
 
-use piton_core::ids::{AttemptId, HostName, JobId, Part};
+use piton_core::ids::{AttemptId, HostName, JobId, Part, TaskId};
+use piton_core::plan::TaskIndex;
 use piton_core::run::{JobText, Run};
 use piton_core::runbook::{Action, Hook, HookCode};
 
 use crate::exit::Failure;
 use crate::screen::{CYAN, DIM, Out};
-use crate::visible::visible_lines;
+use crate::visible::{visible, visible_lines};
 
 use super::names;
 
@@ -32,19 +33,20 @@ pub(super) fn hook(out: &mut Out, label: &str, hook: &Hook) -> Result<(), Failur
     Ok(())
 }
 
-/// The script of one part, once for all hosts that get the same.
+/// The script of one part, once for all hosts and items that get the same.
 pub(super) fn scripts(out: &mut Out, run: &Run, index: usize, part: Part, label: &str) -> Result<(), Failure> {
-    let hosts = &run.plan().steps[index].hosts;
-    let mut same: Vec<(Result<JobText, String>, Vec<HostName>)> = Vec::new();
-    for number in 0..hosts.len().max(1) {
+    let mut same: Vec<(Result<JobText, String>, Vec<String>)> = Vec::new();
+    for task in run.graph().tasks_of(index) {
         // The environment may differ from host to host; it is shown as it is written.
-        let text =
-            job_text(run, index, number, part).map(|text| JobText { env: Vec::new(), sealed: Vec::new(), ..text });
-        let host = hosts.get(number).cloned();
+        let text = job_text(run, task, part).map(|text| JobText { env: Vec::new(), sealed: Vec::new(), ..text });
+        let place = place_of(run.graph().id(task));
         match same.iter_mut().find(|(known, _)| *known == text) {
-            Some((_, with)) => with.extend(host),
-            None => same.push((text, host.into_iter().collect())),
+            Some((_, with)) => with.push(place),
+            None => same.push((text, vec![place])),
         }
+    }
+    if same.is_empty() {
+        same.push((Err("its items are not known yet".to_owned()), Vec::new()));
     }
     let several = same.len() > 1;
     for (text, on) in same {
@@ -69,11 +71,18 @@ pub(super) fn scripts(out: &mut Out, run: &Run, index: usize, part: Part, label:
     Ok(())
 }
 
-pub(super) fn job_text(run: &Run, index: usize, number: usize, part: Part) -> Result<JobText, String> {
-    let tasks = run.graph().tasks_of(index);
-    let task = tasks.start + u32::try_from(number).unwrap_or(u32::MAX);
+pub(super) fn job_text(run: &Run, task: TaskIndex, part: Part) -> Result<JobText, String> {
     let attempt = AttemptId { task: run.graph().id(task).clone(), number: 1 };
     run.job_text(&JobId { attempt, part, round: 1 })
+}
+
+/// Where a task is done and for what: `hv1`, `hv1/web1`.
+fn place_of(id: &TaskId) -> String {
+    let host = id.host.as_ref().map_or(HostName::LOCAL, HostName::as_str);
+    match &id.item {
+        Some(item) => visible(format!("{host}/{item}").as_bytes()).into_owned(),
+        None => host.to_owned(),
+    }
 }
 
 /// The script as it stands in the runbook, where it does.
@@ -95,7 +104,9 @@ fn written(run: &Run, index: usize, part: Part) -> Option<JobText> {
             | Action::Assert(_)
             | Action::WaitFor(_)
             | Action::WaitUntil(_)
-            | Action::Approve(_),
+            | Action::Approve(_)
+            | Action::Block
+            | Action::Call(_),
         )
         | (Part::Before | Part::After | Part::Call, _) => None,
     }?;

@@ -37,6 +37,7 @@ impl Run {
             t.state = TaskState::Active(Attempt { at: first, deadline, stopping: None, since: at, boot: None });
             Ok(())
         })?;
+        self.unit_starts(index);
         if !has_unless && !has_before {
             self.begins(index);
         }

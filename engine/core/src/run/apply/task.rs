@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::ids::TaskId;
-use crate::plan::TaskIndex;
+use crate::plan::{GATE, TaskIndex};
 use crate::runbook::OnFailure;
 use crate::time::Timestamp;
 use crate::value::{Map, Value};
@@ -27,7 +27,7 @@ impl Run {
             settle(t, legal, TaskState::Skipped(why.clone()), at)
         })?;
         let blame = match why {
-            SkipCause::NeedFailed(root) => Some(self.named(root)?),
+            SkipCause::NeedFailed(root) | SkipCause::TooManyFailed(root) => Some(self.named(root)?),
             SkipCause::When | SkipCause::ByHand | SkipCause::RunStopped => None,
         };
         self.settled(index, blame);
@@ -60,7 +60,11 @@ impl Run {
             settle(t, legal, TaskState::Failed(cause.clone()), at)
         })?;
         self.failed += 1;
-        if self.policy(index) == OnFailure::Undo && self.phase == Phase::Main && !self.cancelled {
+        let policy = self.policy(index);
+        if self.phase == Phase::Main && !self.cancelled {
+            self.count_failure(index);
+        }
+        if policy == OnFailure::Undo && self.phase == Phase::Main && !self.cancelled {
             self.undo_asked.get_or_insert(index);
         }
         self.settled(index, Some(index));
@@ -125,24 +129,31 @@ impl Run {
     /// A task has come to its end: whoever waits for it alone may go on, or knows that it never will.
     pub(in crate::run) fn settled(&mut self, index: TaskIndex, blame: Option<TaskIndex>) {
         self.settled[usize::from(self.is_finally(index))] += 1;
+        self.unit_settles(index);
+        let graph = self.graph.clone();
         let mut open = vec![index];
         while let Some(node) = open.pop() {
             let blame = blame.or_else(|| self.blame.get(&node).copied().filter(|_| node != index));
-            for &after in self.graph.clone().after(node) {
-                if let Some(blame) = blame {
+            for &after in graph.after(node) {
+                let gate = after & GATE != 0;
+                // What a step tolerates keeps its own host or item from going on, and nobody else.
+                let passes = |root: &TaskIndex| !gate || graph.is_within(after) || !self.is_tolerated(*root);
+                if let Some(blame) = blame.filter(passes) {
                     self.blame.entry(after).or_insert(blame);
                 }
-                let unmet = self.unmet[after as usize].saturating_sub(1);
-                self.unmet.set(after as usize, unmet);
-                if unmet == 0 {
-                    if after >= self.graph.len() {
-                        open.push(after);
-                    } else if self.stands_when_met(after) {
+                let count = if gate { &mut self.unmet_gates } else { &mut self.unmet };
+                let at = (after & !GATE) as usize;
+                let unmet = count[at].saturating_sub(1);
+                count.set(at, unmet);
+                match (unmet, gate) {
+                    (0, true) => open.push(after),
+                    (0, false) if self.stands_when_met(after) => {
                         self.settled[usize::from(self.is_finally(after))] += 1;
+                        self.unit_settles(after);
                         open.push(after);
-                    } else if self.task(after).state == TaskState::Waiting {
-                        self.ready.insert(after);
                     }
+                    (0, false) if self.task(after).state == TaskState::Waiting => self.set_ready(after, true),
+                    (_, _) => {}
                 }
             }
         }

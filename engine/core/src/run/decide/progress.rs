@@ -80,7 +80,7 @@ impl Draft {
         }
         let stop = self.run.cancelled || self.run.undo_asked.is_some() || !self.run.holding.is_empty();
         if !stop {
-            self.start_ready(0..self.run.graph.main());
+            self.start_ready(false);
         }
         if !self.run.active.is_empty() {
             return;
@@ -91,7 +91,7 @@ impl Draft {
         if let Some(task) = self.run.undo_asked {
             return self.push(Event::UndoStarted { because: Some(self.name(task)) });
         }
-        if self.run.parked.is_empty() && self.run.settled[0] == self.run.graph.main() {
+        if self.run.parked.is_empty() && self.run.settled[0] == self.run.graph.count(false) {
             self.push(Event::FinallyStarted);
         }
     }
@@ -121,30 +121,37 @@ impl Draft {
             return;
         }
         if self.run.holding.is_empty() {
-            self.start_ready(self.run.graph.main()..self.run.graph.len());
+            self.start_ready(true);
         }
         if !self.run.active.is_empty() || !self.run.parked.is_empty() {
             return;
         }
-        if self.run.settled[1] == self.run.graph.len() - self.run.graph.main() {
+        if self.run.settled[1] == self.run.graph.count(true) {
             self.push(Event::RunEnded { outcome: self.run.verdict() });
         }
     }
 
-    pub(in crate::run) fn start_ready(&mut self, among: std::ops::Range<TaskIndex>) {
+    pub(in crate::run) fn start_ready(&mut self, finally: bool) {
         // Whoever waits for people keeps nobody else from running.
         while self.run.active.len() - self.run.asking.len() < self.run.plan.max_parallel as usize
             && self.run.holding.is_empty()
         {
-            let Some(task) = self.run.ready.range(among.clone()).next().copied() else { return };
+            let Some(task) = self.run.next_ready(finally) else { return };
             match self.run.blamed(task) {
                 Some(root) => {
                     let why = SkipCause::NeedFailed(self.name(root));
                     self.push(Event::TaskSkipped { task: self.name(task), why });
                 }
-                None => self.start(task),
+                None => match (self.run.closed(task), self.run.too_many(task)) {
+                    (Some(why), _) => self.push(Event::TaskSkipped { task: self.name(task), why }),
+                    (None, Some(root)) => {
+                        let why = SkipCause::TooManyFailed(self.name(root));
+                        self.push(Event::TaskSkipped { task: self.name(task), why });
+                    }
+                    (None, None) => self.start(task),
+                },
             }
-            if self.run.undo_asked.is_some() || self.run.ready.contains(&task) {
+            if self.run.undo_asked.is_some() || self.run.is_ready(task) {
                 return;
             }
         }
@@ -159,6 +166,12 @@ impl Draft {
             Ok(false) if waiting => return self.push(Event::TaskSkipped { task: name, why: SkipCause::When }),
             Ok(false) => {}
             Err(error) => return self.unstartable(task, FailureCause::Expression(format!("`when`: {error}"))),
+        }
+        if self.run.graph.is_source(task) {
+            return self.expand(task);
+        }
+        if self.run.step_of(task).call().is_some() {
+            return self.enter(task);
         }
         if let Err(error) = self.run.check_texts(task) {
             return self.unstartable(task, FailureCause::Expression(error));

@@ -19,7 +19,7 @@ pub(super) fn check(params: &[Param], draft: &Draft<'_>, reader: &mut Reader<'_>
         return;
     }
     let steps: Vec<&DraftStep<'_>> = draft.steps.iter().chain(&draft.finally).collect();
-    for used in steps.iter().flat_map(|step| &step.uses).chain(&draft.uses) {
+    for used in steps.iter().flat_map(|step| &step.uses).chain(&draft.uses).chain(&draft.given) {
         for secret in &secrets {
             if used.what.roots().contains(*secret) || used.what.params().contains(*secret) {
                 check_use(secret, used, reader);

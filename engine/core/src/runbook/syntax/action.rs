@@ -23,7 +23,7 @@ impl Drafter<'_, '_> {
         let mut given = Vec::new();
         let mut action = None;
         let mut within = None;
-        for name in ["run", "exec", "put", "get", "transfer", "reboot", "hook", "assert", "wait", "approve"] {
+        for name in ["run", "exec", "put", "get", "transfer", "reboot", "hook", "assert", "wait", "approve", "call"] {
             let Some(entry) = fields.entry(name) else { continue };
             given.push((name, entry.key_span));
             let node = &entry.value;
@@ -40,6 +40,7 @@ impl Drafter<'_, '_> {
                 }),
                 "assert" => self.read_assert(node, uses).map(Action::Assert),
                 "approve" => self.read_approve(node, uses).map(Action::Approve),
+                "call" => self.read_call(node, uses).map(Action::Call),
                 _ => self.read_wait(node, shell),
             };
             action = action.or(read);

@@ -40,7 +40,7 @@ impl Drafter<'_, '_> {
         }
         let mut fields = self.reader.fields(node, "hook")?;
         let call = match fields.take("call") {
-            Some(node) => self.read_call(node).map(|code| (code, node.span)),
+            Some(node) => self.read_function(node).map(|code| (code, node.span)),
             None => {
                 self.reader.missing(fields.span(), what, "call", "a function of the project: `call: script.function`");
                 None
@@ -52,7 +52,7 @@ impl Drafter<'_, '_> {
         Some(Hook { code, args, span, lines: Lines::default() })
     }
 
-    fn read_call(&mut self, node: &Node<'_>) -> Option<HookCode> {
+    fn read_function(&mut self, node: &Node<'_>) -> Option<HookCode> {
         let text = self.reader.text(node, "call")?;
         let code = named(text);
         if code.is_none() {

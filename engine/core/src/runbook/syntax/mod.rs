@@ -6,8 +6,10 @@
 
 mod action;
 mod approve;
+mod fit;
 mod hook;
 mod locks;
+mod many;
 mod moving;
 mod outputs;
 mod param;
@@ -16,12 +18,12 @@ mod script;
 mod step;
 pub(crate) mod words;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{DEFAULT_MAX_PARALLEL, LockWanted, OnFailure, Param, Runbook, Step};
 use crate::expr::{Expr, ExprError, Template};
 use crate::fault::{Fault, FaultCode, Source, Span};
-use crate::ids::{RunbookName, StepId};
+use crate::ids::{ParamName, RunbookName, StepId};
 use crate::yaml::read::{Fields, Reader};
 use crate::yaml::{self, Content, Node};
 
@@ -58,8 +60,11 @@ pub(super) struct Draft<'n> {
     name: Option<RunbookName>,
     title: String,
     about: String,
-    on_failure: OnFailure,
+    on_failure: Option<OnFailure>,
     max_parallel: u32,
+    outputs: BTreeMap<ParamName, Template>,
+    /// What the outputs read.
+    pub(super) given: Vec<Use<'n>>,
     locks: Vec<LockWanted>,
     /// What stands outside of the steps.
     pub(super) uses: Vec<Use<'n>>,
@@ -72,6 +77,10 @@ pub(super) struct Draft<'n> {
 
 /// A step as far as it could be read.
 pub(super) struct DraftStep<'n> {
+    /// The block that it stands in, an index into the same list.
+    pub(super) parent: Option<usize>,
+    /// Whether it stands in a `for_each`, its own included.
+    pub(super) looped: bool,
     pub(super) id: Option<StepId>,
     pub(super) id_span: Span,
     /// As written; `None` where the step above is meant.
@@ -125,7 +134,9 @@ pub(super) enum Sees {
     PlanOnly,
     /// Likewise; it is about what the run as a whole must have.
     RunOnly,
-    /// `steps` and `run`; there is no host.
+    /// `steps` and `run`: it is what makes the items of a `for_each`.
+    Outside,
+    /// `steps`, `run`, and `item` under `for_each`; there is no host.
     NoHost,
     /// `steps`, `run` and `host`.
     Host,
@@ -134,15 +145,17 @@ pub(super) enum Sees {
 impl Draft<'_> {
     fn finish(self) -> Option<Runbook> {
         let finish = |steps: Vec<DraftStep<'_>>| -> Option<Vec<Step>> {
-            let mut above: Option<StepId> = None;
+            let mut last: BTreeMap<Option<StepId>, StepId> = BTreeMap::new();
+            let ids: Vec<Option<StepId>> = steps.iter().map(|step| step.id.clone()).collect();
             let mut finished = Vec::with_capacity(steps.len());
             for draft in steps {
                 let mut step = draft.step?;
+                step.parent = draft.parent.and_then(|parent| ids.get(parent).cloned().flatten());
+                let above = last.insert(step.parent.clone(), step.id.clone());
                 step.needs = match draft.needs {
                     Some(needs) => needs.into_iter().filter_map(|(id, _)| StepId::new(id).ok()).collect(),
                     None => above.into_iter().collect(),
                 };
-                above = Some(step.id.clone());
                 finished.push(step);
             }
             Some(finished)
@@ -157,8 +170,21 @@ impl Draft<'_> {
             locks: self.locks,
             steps: finish(self.steps)?,
             finally: finish(self.finally)?,
+            outputs: self.outputs,
         })
     }
+}
+
+/// What a step stands in.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Within {
+    parent: Option<usize>,
+    /// A block around it has hosts.
+    hosts: bool,
+    /// It stands in a `for_each`.
+    looped: bool,
+    /// It stands in a block that counts its hosts: for batches, failures, or how many are under way.
+    counted: bool,
 }
 
 /// Reads one runbook.
@@ -192,6 +218,8 @@ impl Drafter<'_, '_> {
         let on_failure = fields.take("on_failure").and_then(|node| self.reader.word(node, "on_failure", &ON_FAILURE));
         let max_parallel =
             fields.take("max_parallel").and_then(|node| self.reader.integer(node, "max_parallel", 1, 100_000));
+        let mut given = Vec::new();
+        let outputs = fields.take("outputs").map(|node| self.read_given(node, &mut given)).unwrap_or_default();
         let mut uses = Vec::new();
         let locks =
             fields.take("locks").map(|node| self.read_locks(node, Sees::RunOnly, &mut uses)).unwrap_or_default();
@@ -218,7 +246,9 @@ impl Drafter<'_, '_> {
             name,
             title,
             about,
-            on_failure: on_failure.unwrap_or_default(),
+            on_failure,
+            outputs,
+            given,
             max_parallel: max_parallel.and_then(|n| u32::try_from(n).ok()).unwrap_or(DEFAULT_MAX_PARALLEL),
             locks,
             uses,
@@ -234,7 +264,11 @@ impl Drafter<'_, '_> {
         if items.is_empty() && what == "steps" && matches!(node.content, Content::List(_)) {
             self.reader.fault(FaultCode::MissingField, node.span, "`steps` has no step");
         }
-        items.iter().filter_map(|item| self.read_step(item)).collect()
+        let mut steps = Vec::with_capacity(items.len());
+        for item in items {
+            self.read_step(item, Within::default(), &mut steps);
+        }
+        steps
     }
 
     fn prose(&mut self, fields: &mut Fields<'_>, name: &'static str) -> String {
@@ -301,8 +335,16 @@ impl Drafter<'_, '_> {
 
 fn length(node: &Node<'_>) -> usize {
     match &node.content {
-        Content::List(items) => items.len(),
+        Content::List(items) => items.iter().map(|item| 1 + inside(item)).sum(),
         Content::Scalar(_) | Content::Map(_) => 0,
+    }
+}
+
+/// How many steps stand in a step.
+fn inside(node: &Node<'_>) -> usize {
+    match &node.content {
+        Content::Map(entries) => entries.iter().filter(|e| e.key == "steps").map(|e| length(&e.value)).sum(),
+        Content::Scalar(_) | Content::List(_) => 0,
     }
 }
 

@@ -280,7 +280,9 @@ impl Drafter<'_, '_> {
                 | Action::Assert(_)
                 | Action::WaitFor(_)
                 | Action::WaitUntil(_)
-                | Action::Approve(_),
+                | Action::Approve(_)
+                | Action::Block
+                | Action::Call(_),
                 _,
             ) => {}
         }

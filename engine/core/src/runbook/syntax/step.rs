@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::param::is_map;
-use super::{DraftStep, Drafter, ON_FAILURE, Sees, Use};
+use super::{DraftStep, Drafter, ON_FAILURE, Sees, Use, Within};
 use crate::expr::Template;
 use crate::fault::{FaultCode, Span};
 use crate::ids::{EnvName, StepId};
-use crate::runbook::{Action, Probe, Repeat, Script, Step};
+use crate::runbook::{Action, Probe, Repeat, Script, Step, Transfer};
 use crate::yaml::Node;
 use crate::yaml::read::{Fields, shorten};
 
@@ -17,33 +17,34 @@ const DEFAULT_SHELL: &str = "sh";
 /// The pause between two questions of a probe where none is given.
 const DEFAULT_EVERY: Duration = Duration::from_secs(2);
 
-/// Fields of steps that are designed, and not there yet. The first three are actions.
-const LATER: [&str; 7] = ["call", "notify", "steps", "for_each", "batch", "max_failures", "estimate"];
-const LATER_ACTIONS: usize = 3;
+/// Fields of steps that are designed, and not there yet. The first one is an action.
+const LATER: [&str; 2] = ["notify", "estimate"];
+const LATER_ACTIONS: usize = 1;
 
 /// Modifiers that somebody gave, with the places of their keys.
-pub(super) struct Given(Vec<(&'static str, Span)>);
+pub(super) struct Given(pub(super) Vec<(&'static str, Span)>);
 
 impl Given {
-    fn take<'n>(&mut self, fields: &mut Fields<'n>, name: &'static str) -> Option<&'n Node<'n>> {
+    pub(super) fn take<'n>(&mut self, fields: &mut Fields<'n>, name: &'static str) -> Option<&'n Node<'n>> {
         let entry = fields.entry(name)?;
         self.0.push((name, entry.key_span));
         Some(&entry.value)
     }
 
-    fn place(&self, name: &str) -> Option<Span> {
+    pub(super) fn place(&self, name: &str) -> Option<Span> {
         self.0.iter().find(|(given, _)| *given == name).map(|(_, span)| *span)
     }
 }
 
 impl Drafter<'_, '_> {
-    pub(super) fn read_step<'n>(&mut self, node: &'n Node<'n>) -> Option<DraftStep<'n>> {
-        let mut fields = self.reader.fields(node, "step")?;
+    /// Reads a step, and those that stand in it after it.
+    pub(super) fn read_step<'n>(&mut self, node: &'n Node<'n>, within: Within, out: &mut Vec<DraftStep<'n>>) {
+        let Some(mut fields) = self.reader.fields(node, "step") else { return };
         let mut uses = Vec::new();
         let mut given = Given(Vec::new());
         let first_line = self.reader.first_line(node.span);
         let (id, id_span) = match fields.take("id") {
-            Some(node) => (self.reader.parsed(node, "id", FaultCode::BadName, StepId::new), node.span),
+            Some(node) => (self.read_id(node), node.span),
             None => {
                 self.reader.missing(node.span, "step", "id", "a short name, such as `id: stop`");
                 (None, first_line)
@@ -51,11 +52,18 @@ impl Drafter<'_, '_> {
         };
         let shell = given.take(&mut fields, "shell").and_then(|node| self.read_shell(node));
         let shell = shell.unwrap_or_else(|| DEFAULT_SHELL.to_owned());
-        let hooks_see = if fields.rest().iter().any(|e| e.key == "hosts") { Sees::Host } else { Sees::NoHost };
-        let (actions, action, within) = self.read_action(&mut fields, &shell, hooks_see, &mut uses);
+        let own_hosts = fields.rest().iter().any(|entry| entry.key == "hosts");
+        let hooks_see = if own_hosts || within.hosts { Sees::Host } else { Sees::NoHost };
+        let (mut actions, action, own_timeout) = self.read_action(&mut fields, &shell, hooks_see, &mut uses);
+        let block = fields.entry("steps");
+        let action = match (action, block) {
+            (None, Some(_)) => Some(Action::Block),
+            (action, _) => action,
+        };
+        actions.extend(block.map(|entry| ("steps", entry.key_span)));
         let sees = match &action {
-            Some(Action::Hook(_)) => hooks_see,
-            Some(Action::Assert(_) | Action::WaitFor(_) | Action::Approve(_)) => Sees::NoHost,
+            Some(Action::Hook(_) | Action::Block) => hooks_see,
+            Some(Action::Assert(_) | Action::WaitFor(_) | Action::Approve(_) | Action::Call(_)) => Sees::NoHost,
             Some(
                 Action::Run(_)
                 | Action::Exec(_)
@@ -72,6 +80,7 @@ impl Drafter<'_, '_> {
         let needs = given.take(&mut fields, "needs").and_then(|node| self.read_needs(node));
         let barrier = self.read_flag(&mut fields, &mut given, "barrier");
         let when = given.take(&mut fields, "when").and_then(|n| self.expression(n, "when", sees, &mut uses));
+        let many = self.read_many(&mut fields, &mut given, &mut uses);
         let before = given.take(&mut fields, "before").and_then(|n| self.read_hook(n, "before", sees, &mut uses));
         let after = given.take(&mut fields, "after").and_then(|n| self.read_hook(n, "after", sees, &mut uses));
         let unless = given.take(&mut fields, "unless").and_then(|n| self.read_script(n, "unless", &shell));
@@ -98,12 +107,18 @@ impl Drafter<'_, '_> {
         self.check_one_action(&actions, comes_later, id.as_ref(), first_line);
         if let ([(name, key)], Some(action)) = (actions.as_slice(), &action) {
             self.check_fit(name, action, &given);
-            self.check_hosts(action, given.place("hosts"), *key);
+            let to_each = !matches!(action, Action::Transfer(Transfer { to_host: Some(_), .. }));
+            // The hosts of a block around are as good as its own.
+            let there = given.place("hosts").or((within.hosts && to_each).then_some(*key));
+            self.check_hosts(action, there, *key);
+            self.check_many((action, first_line), &many, &given, within, hosts.is_some() || own_hosts);
         }
-        if let (Some(_), Some(place)) = (within, given.place("timeout")) {
+        if let (Some(_), Some(place)) = (own_timeout, given.place("timeout")) {
             let message = "`reboot` has a `timeout` of its own";
             self.reader.fault_with(FaultCode::Conflict, place, message, "write it into `reboot`");
         }
+        let looped = within.looped || given.place("for_each").is_some();
+        let counted = many.counts() && !looped;
         if let (true, Some(needs), Some(place)) = (barrier, &needs, given.place("barrier"))
             && needs.is_empty()
         {
@@ -128,7 +143,7 @@ impl Drafter<'_, '_> {
                 undo,
                 repeat: repeat.unwrap_or_default(),
                 retry,
-                timeout: timeout.or(within),
+                timeout: timeout.or(own_timeout),
                 become_user,
                 env,
                 outputs,
@@ -137,83 +152,35 @@ impl Drafter<'_, '_> {
                 no_log,
                 locks,
                 tags,
+                parent: None,
+                for_each: many.for_each,
+                batch: many.batch,
+                max_failures: many.max_failures,
+                max_parallel: many.max_parallel,
                 span: first_line,
             }),
             _ => None,
         };
-        Some(DraftStep { id, id_span, needs, uses, step })
-    }
-
-    fn check_one_action(
-        &mut self,
-        actions: &[(&'static str, Span)],
-        comes_later: bool,
-        id: Option<&StepId>,
-        first_line: Span,
-    ) {
-        match actions {
-            [] if comes_later => {}
-            [] => {
-                let name = id.map_or(String::new(), |id| format!(" `{id}`"));
-                let message = format!("the step{name} does nothing");
-                let hint = "give it one of `run`, `exec`, `put`, `get`, `transfer`, `reboot`, `hook`, `assert`, `wait`, `approve`";
-                self.reader.fault_with(FaultCode::Action, first_line, message, hint);
-            }
-            [_] => {}
-            [(first, _), rest @ ..] => {
-                for (name, span) in rest {
-                    let message = format!("the step does two things: `{first}` and `{name}`");
-                    self.reader.fault_with(FaultCode::Action, *span, message, "make it two steps");
-                }
-            }
-        }
-    }
-
-    /// A modifier that does nothing is a misunderstanding, and better said than kept quiet.
-    fn check_fit(&mut self, name: &str, action: &Action, given: &Given) {
-        let hook = matches!(action, Action::Hook(_));
-        let hooked = hook || given.place("before").or(given.place("after")).is_some();
-        let works = match action {
-            Action::Run(_)
-            | Action::Exec(_)
-            | Action::Put(_)
-            | Action::Get(_)
-            | Action::Transfer(_)
-            | Action::Reboot(_)
-            | Action::Hook(_) => true,
-            Action::Assert(_) | Action::WaitFor(_) | Action::WaitUntil(_) | Action::Approve(_) => false,
+        let inner = Within {
+            parent: Some(out.len()),
+            hosts: within.hosts || own_hosts,
+            looped,
+            counted: within.counted || counted,
         };
-        let scripts = works && ["unless", "verify", "undo"].iter().any(|script| given.place(script).is_some());
-        let looks = matches!(action, Action::WaitUntil(_));
-        for (modifier, place) in &given.0 {
-            let fits = match *modifier {
-                "become" | "timeout" | "repeat" | "retry" => works || looks || hooked,
-                "hosts" => works || looks,
-                "unless" | "verify" | "undo" => works,
-                "outputs" => matches!(action, Action::Run(_) | Action::Exec(_)),
-                "env" | "no_log" => matches!(action, Action::Run(_) | Action::Exec(_)) || looks || scripts || hooked,
-                "shell" => matches!(action, Action::Run(_)) || looks || scripts,
-                // `needs`, `when`, `barrier`, `on_failure`, `point_of_no_return`, `locks`: they are about any step.
-                _ => true,
-            };
-            if !fits {
-                let what = match action {
-                    Action::WaitFor(_) => "wait for",
-                    Action::WaitUntil(_) => "wait until",
-                    Action::Run(_)
-                    | Action::Exec(_)
-                    | Action::Put(_)
-                    | Action::Get(_)
-                    | Action::Transfer(_)
-                    | Action::Reboot(_)
-                    | Action::Hook(_)
-                    | Action::Assert(_)
-                    | Action::Approve(_) => name,
-                };
-                let message = format!("`{modifier}` does nothing on `{what}`");
-                self.reader.fault_with(FaultCode::Conflict, *place, message, "take it out");
-            }
+        out.push(DraftStep { parent: within.parent, looped, id, id_span, needs, uses, step });
+        if let Some(block) = block {
+            self.read_block(&block.value, inner, out);
         }
+    }
+
+    fn read_id(&mut self, node: &Node<'_>) -> Option<StepId> {
+        let id = self.reader.parsed(node, "id", FaultCode::BadName, StepId::new)?;
+        if !id.is_plain() {
+            let message = format!("`{id}` is not a step id: `/` stands between a call and the steps of its runbook");
+            self.reader.fault(FaultCode::BadName, node.span, message);
+            return None;
+        }
+        Some(id)
     }
 
     fn read_flag(&mut self, fields: &mut Fields<'_>, given: &mut Given, name: &'static str) -> bool {

@@ -184,7 +184,7 @@ fn a_document_that_is_no_runbook() {
             vec![
                 "r:2:9: wrong-type: `step` takes a map, not a text",
                 "r:2:12: missing-field: `step` needs `id` (a short name, such as `id: stop`)",
-                "r:2:12: action: the step does nothing (give it one of `run`, `exec`, `put`, `get`, `transfer`, `reboot`, `hook`, `assert`, `wait`, `approve`)",
+                "r:2:12: action: the step does nothing (give it one of `run`, `exec`, `put`, `get`, `transfer`, `reboot`, `hook`, `assert`, `wait`, `approve`, `call`, `steps`)",
             ],
         ),
         (
@@ -208,7 +208,7 @@ fn faults_of_one_step() {
         (
             "{ id: b }",
             vec![
-                "4:5: action: the step `b` does nothing (give it one of `run`, `exec`, `put`, `get`, `transfer`, `reboot`, `hook`, `assert`, `wait`, `approve`)",
+                "4:5: action: the step `b` does nothing (give it one of `run`, `exec`, `put`, `get`, `transfer`, `reboot`, `hook`, `assert`, `wait`, `approve`, `call`, `steps`)",
             ],
         ),
         (
@@ -225,7 +225,7 @@ fn faults_of_one_step() {
         (
             "{ id: b, rum: x }",
             vec![
-                "4:5: action: the step `b` does nothing (give it one of `run`, `exec`, `put`, `get`, `transfer`, `reboot`, `hook`, `assert`, `wait`, `approve`)",
+                "4:5: action: the step `b` does nothing (give it one of `run`, `exec`, `put`, `get`, `transfer`, `reboot`, `hook`, `assert`, `wait`, `approve`, `call`, `steps`)",
                 "4:14: unknown-field: `step` has no field `rum` (did you mean `run`?)",
             ],
         ),
@@ -279,7 +279,10 @@ fn faults_of_one_step() {
                 "4:67: unknown-field: `locks` has no field `cuont` (did you mean `count`?)",
             ],
         ),
-        ("{ id: b, run: x, for_each: [1] }", vec!["4:22: unknown-field: `for_each` is not in this version of Piton"]),
+        (
+            "{ id: b, run: x, for_each: [1, 1] }",
+            vec!["4:32: bad-value: `for_each`: item 2 has the name of an earlier one: `1`"],
+        ),
         ("{ id: b, run: }", vec!["4:17: wrong-type: `run` is empty; it takes a text"]),
         ("{ id: b, run: ' ' }", vec!["4:19: bad-value: the script of `run` is empty"]),
         ("{ id: b, run: [x] }", vec!["4:19: wrong-type: `run` takes a text, not a list"]),
@@ -604,7 +607,7 @@ fn an_expression_names_only_what_it_can_see() {
             "{ id: b, run: x, when: 'params.vmm == 1' }",
             vec!["4:29: unknown-param: there is no parameter `vmm` (did you mean `vm`?)"],
         ),
-        ("{ id: b, run: x, when: 'item == 1' }", vec!["4:29: unknown-param: `item` is not in this version of Piton"]),
+        ("{ id: b, run: x, when: 'item == 1' }", vec!["4:29: unknown-param: `item` is known only under `for_each`"]),
         (
             "{ id: b, run: x, when: 'steps.c.exit == 1' }",
             vec!["4:29: unknown-need: there is no step `c` (did you mean `a`?)"],
