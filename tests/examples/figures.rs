@@ -24,7 +24,7 @@ fn main() -> Any<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let bench = Bench { sshd: Sshd::start(), piton, runtime };
     let wanted: Vec<String> = std::env::args().skip(1).collect();
-    let cases: [(&str, Case); 7] = [
+    let cases: [(&str, Case); 8] = [
         ("steps", steps),
         ("single", single),
         ("hosts", hosts),
@@ -32,6 +32,7 @@ fn main() -> Any<()> {
         ("local", local),
         ("floor", floor),
         ("waiting", waiting),
+        ("transfer", transfer),
     ];
     for (name, case) in cases {
         if wanted.is_empty() || wanted.iter().any(|w| w == name) {
@@ -81,10 +82,17 @@ impl Bench {
     }
 
     fn ssh(&self, words: &[&str]) -> Command {
-        let mut command = Command::new("ssh");
+        let mut command = self.client("ssh", "-p");
+        command.arg("root@127.0.0.1").args(words);
+        command
+    }
+
+    /// ssh or scp, which name the port by another letter, with what it takes to be let in.
+    fn client(&self, program: &str, port: &str) -> Command {
+        let mut command = Command::new(program);
         command.args(["-F", "/dev/null", "-o", "BatchMode=yes", "-i"]).arg(self.sshd.path("user_key"));
         command.arg("-o").arg(format!("UserKnownHostsFile={}", self.sshd.path("known_hosts").display()));
-        command.args(["-p", &self.sshd.port().to_string(), "root@127.0.0.1"]).args(words).stdin(Stdio::null());
+        command.args([port, &self.sshd.port().to_string()]).stdin(Stdio::null());
         command
     }
 }
@@ -214,6 +222,29 @@ fn output(bench: &Bench) -> Any<()> {
     let reader = bench.piton(&project, &["logs", "latest", "s", "--raw"]).stdout(Stdio::null()).spawn()?;
     println!("`logs` of it: peak memory {:.1} MiB", peak_of(reader)? as f64 / 1024.0);
     Ok(())
+}
+
+/// 1 GiB from one host to another through this machine, against `scp -3`: compared at the end, which scp does not do, and not.
+fn transfer(bench: &Bench) -> Any<()> {
+    let (file, copy) = (bench.dir().join("gib"), bench.dir().join("copy"));
+    let fill = "head -c 1073741824 /dev/urandom > \"$0\"";
+    timed(Command::new("sh").args(["-c", fill]).arg(&file))?;
+    for (what, checksum) in [("compared", "true"), ("not compared", "false")] {
+        let (from, to) = (file.display(), copy.display());
+        let project = bench.project(&format!(
+            "  - {{ id: t, transfer: {{ from: 'h1:{from}', to: 'h2:{to}', checksum: {checksum} }} }}\n"
+        ))?;
+        let mut pairs = Vec::new();
+        for _ in 0..3 {
+            let ours = bench.run(&project)?;
+            std::fs::remove_file(&copy)?;
+            let ends = [format!("root@127.0.1.1:{from}"), format!("root@127.0.1.2:{to}")];
+            pairs.push((ms(ours), ms(timed(bench.client("scp", "-P").arg("-3").args(ends))?)));
+            std::fs::remove_file(&copy)?;
+        }
+        compare(&format!("1 GiB from host to host, {what}, against scp -3"), &pairs);
+    }
+    Ok(std::fs::remove_file(&file)?)
 }
 
 /// Peak memory in KiB of a process (proc(5), VmHWM), looked at until it ends.

@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use piton_testkit::sshd::Sshd;
 use regex::Regex;
 use tempfile::TempDir;
 
@@ -44,6 +45,24 @@ impl Place {
         place
     }
 
+    /// A place whose inventory has the host `h`, a real sshd on this machine.
+    pub fn with_host(piton: &str, sshd: &Sshd) -> Self {
+        let place = Self::new(piton);
+        let ssh = sshd.host().ssh;
+        let text = |value: Option<String>| value.unwrap();
+        place.write(
+            "inventory.yaml",
+            &format!(
+                "hosts:\n  h:\n    ssh: {{ address: {}, user: root, port: {}, identity: {}, known_hosts: {}, config: /dev/null }}\n",
+                text(ssh.address),
+                sshd.port(),
+                text(ssh.identity),
+                text(ssh.known_hosts)
+            ),
+        );
+        place
+    }
+
     /// The project's directory, which is where `piton` is called.
     pub fn project(&self) -> PathBuf {
         self.dir.path().join("project")
@@ -77,7 +96,6 @@ impl Place {
             .env("PATH", std::env::var_os("PATH").unwrap())
             .env("HOME", self.dir.path().join("home"))
             .env("PITON_STATE", self.state())
-            .env("USER", "ann")
             .env("TZ", "UTC")
             .stdin(Stdio::null());
         command
@@ -131,6 +149,8 @@ impl Place {
             (r"boot [0-9a-f-]{36}", "boot BOOT"),
             (r"process \d+", "process PID"),
         ];
+        // Whoever runs the tests is called Ann.
+        let text = text.replace(&format!("{}@{machine}", user()), "ann@MACHINE");
         let text = text.replace(&format!("@{machine}"), "@MACHINE");
         let engine = Regex::new(&format!(r"{}:\d+:[0-9a-f]{{8}}", regex::escape(&machine))).unwrap();
         let text = engine.replace_all(&text, "ENGINE").into_owned();
@@ -159,6 +179,12 @@ impl Ran {
     pub fn json(&self) -> Vec<serde_json::Value> {
         self.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
+}
+
+/// The name of the user who runs the tests.
+fn user() -> String {
+    let told = Command::new("id").arg("-un").output().unwrap();
+    String::from_utf8(told.stdout).unwrap().trim().to_owned()
 }
 
 fn machine() -> String {

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
-use std::process::{Child, Output};
+use std::process::{Child, Command, Output};
 
 use insta::assert_snapshot;
 use piton_tests::cli::{Place, Ran};
@@ -17,7 +17,7 @@ steps:
   - id: gate
     approve:
       prompt: "wipe {{ steps.look.outputs.disk }}?"
-      who: [bob, eve, root]
+      who: [daemon, games, backup]
       count: 2
   - id: wipe
     run: echo wiped
@@ -29,9 +29,27 @@ fn place() -> Place {
     place
 }
 
-/// `piton` as somebody else.
+/// `piton` as somebody else, who has become root with sudo. What the environment says besides is not believed.
+///
+/// # Panics
+/// If the tests do not run as root, or there is no such user on this machine.
 fn by(place: &Place, user: &str, arguments: &[&str]) -> Ran {
-    told(place.command(arguments).env("USER", user).output().unwrap())
+    let told_uid = Command::new("id").args(["-u", user]).output().unwrap();
+    assert!(told_uid.status.success() && id(&["-u"]) == "0", "this test plays {user}: it runs as root");
+    let uid = String::from_utf8(told_uid.stdout).unwrap();
+    told(
+        place
+            .command(arguments)
+            .env("SUDO_UID", uid.trim())
+            .env("USER", "bin")
+            .env("SUDO_USER", "bin")
+            .output()
+            .unwrap(),
+    )
+}
+
+fn id(words: &[&str]) -> String {
+    String::from_utf8(Command::new("id").args(words).output().unwrap().stdout).unwrap().trim().to_owned()
 }
 
 fn told(output: Output) -> Ran {
@@ -75,16 +93,16 @@ fn two_people_approve_and_the_run_goes_on_by_itself() {
     state    approval, SPAN
     asked    DATE by ann@MACHINE
     engine   ENGINE
-    waits    gate has 0 of 2; who may: bob or eve or root, not the requester
+    waits    gate has 0 of 2; who may: daemon or games or backup, not the requester
 
     TASK         STATE      TRIES      TOOK
     look[local]  succeeded      1 SPAN
       | disk=/dev/sdb
-    gate         asking         1 SPAN  0 of 2 approved; who may: bob or eve or root, not the requester
+    gate         asking         1 SPAN  0 of 2 approved; who may: daemon or games or backup, not the requester
     wipe[local]  waiting
 
     gate waits for approval: wipe /dev/sdb?
-      0 of 2 approved; who may: bob or eve or root, not the requester
+      0 of 2 approved; who may: daemon or games or backup, not the requester
       piton approve RUN gate --why TEXT  # yes
       piton reject RUN gate --why TEXT   # no: the step fails
       piton cancel RUN                   # stop here; `finally` still runs
@@ -94,14 +112,14 @@ fn two_people_approve_and_the_run_goes_on_by_itself() {
     --- stdout
     RUN                         STATE      CREATED                 TOOK  RUNBOOK                   TITLE
     RUN  approval   DATE SPAN  gate                      Ask before acting
-                                gate has 0 of 2; who may: bob or eve or root, not the requester
+                                gate has 0 of 2; who may: daemon or games or backup, not the requester
     ");
     assert_snapshot!(place.snapshot(&["why", "latest", "gate"]), @"
     exit 0
     --- stdout
-    gate waits for approval: 0 of 2 approved; who may: bob or eve or root, not the requester
+    gate waits for approval: 0 of 2 approved; who may: daemon or games or backup, not the requester
       TIME gate started
-      TIME gate waits for 2 approvals (bob or eve or root, not the requester): wipe /dev/sdb?
+      TIME gate waits for 2 approvals (daemon or games or backup, not the requester): wipe /dev/sdb?
       It could start because of look[local] (succeeded).
     ");
     // The requester, a stranger, a second vote: each is told why it does not count.
@@ -109,42 +127,42 @@ fn two_people_approve_and_the_run_goes_on_by_itself() {
     exit 1
     --- stderr
     gate asks: wipe /dev/sdb?
-    0 of 2 approved; who may: bob or eve or root, not the requester
-    error: approve gate is refused: ann@MACHINE may not approve this: it takes bob or eve or root, not the requester
+    0 of 2 approved; who may: daemon or games or backup, not the requester
+    error: approve gate is refused: ann@MACHINE may not approve this: it takes daemon or games or backup, not the requester
     ");
-    assert_snapshot!(place.steady(&by(&place, "mallory", &["approve", "latest", "gate"]).err), @"
+    assert_snapshot!(place.steady(&by(&place, "man", &["approve", "latest", "gate"]).err), @"
     gate asks: wipe /dev/sdb?
-    0 of 2 approved; who may: bob or eve or root, not the requester
-    error: approve gate is refused: mallory@MACHINE may not approve this: it takes bob or eve or root, not the requester
+    0 of 2 approved; who may: daemon or games or backup, not the requester
+    error: approve gate is refused: man(root)@MACHINE may not approve this: it takes daemon or games or backup, not the requester
     ");
-    assert_snapshot!(place.steady(&by(&place, "bob", &["approve", "latest", "--why", "looked at it"]).err), @"
+    assert_snapshot!(place.steady(&by(&place, "daemon", &["approve", "latest", "--why", "looked at it"]).err), @"
     gate asks: wipe /dev/sdb?
-    0 of 2 approved; who may: bob or eve or root, not the requester
+    0 of 2 approved; who may: daemon or games or backup, not the requester
     approve gate: taken up; `piton watch RUN` follows the run
     ");
-    assert_snapshot!(place.steady(&by(&place, "bob", &["approve", "latest"]).err), @"
+    assert_snapshot!(place.steady(&by(&place, "daemon", &["approve", "latest"]).err), @"
     gate asks: wipe /dev/sdb?
-    1 of 2 approved by bob@MACHINE; who may: bob or eve or root, not the requester
-    error: approve gate is refused: bob@MACHINE has approved this already
+    1 of 2 approved by daemon(root)@MACHINE; who may: daemon or games or backup, not the requester
+    error: approve gate is refused: daemon(root)@MACHINE has approved this already
     ");
-    let other = by(&place, "eve", &["approve", "latest", "--facts", &"0".repeat(64)]);
+    let other = by(&place, "games", &["approve", "latest", "--facts", &"0".repeat(64)]);
     assert_eq!(other.code, 1, "{}", other.err);
     assert!(other.err.contains("was asked anew since this was read"), "{}", other.err);
-    assert_eq!(by(&place, "eve", &["approve", "latest"]).code, 0);
+    assert_eq!(by(&place, "games", &["approve", "latest"]).code, 0);
     let ran = end(run);
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert_snapshot!(place.steady(&ran.err), @"
     TIME look[local] started
     TIME look[local] succeeded in SPAN
     TIME gate started
-    TIME gate waits for 2 approvals (bob or eve or root, not the requester): wipe /dev/sdb?
-    TIME ann@MACHINE says approve gate, which is refused: ann@MACHINE may not approve this: it takes bob or eve or root, not the requester
-    TIME mallory@MACHINE says approve gate, which is refused: mallory@MACHINE may not approve this: it takes bob or eve or root, not the requester
-    TIME bob@MACHINE says approve gate (looked at it)
+    TIME gate waits for 2 approvals (daemon or games or backup, not the requester): wipe /dev/sdb?
+    TIME ann@MACHINE says approve gate, which is refused: ann@MACHINE may not approve this: it takes daemon or games or backup, not the requester
+    TIME man(root)@MACHINE says approve gate, which is refused: man(root)@MACHINE may not approve this: it takes daemon or games or backup, not the requester
+    TIME daemon(root)@MACHINE says approve gate (looked at it)
     TIME gate needs 1 more to approve
-    TIME bob@MACHINE says approve gate, which is refused: bob@MACHINE has approved this already
-    TIME eve@MACHINE says approve gate, which is refused: gate was asked anew since this was read: look at it again
-    TIME eve@MACHINE says approve gate
+    TIME daemon(root)@MACHINE says approve gate, which is refused: daemon(root)@MACHINE has approved this already
+    TIME games(root)@MACHINE says approve gate, which is refused: gate was asked anew since this was read: look at it again
+    TIME games(root)@MACHINE says approve gate
     TIME gate was approved
     TIME wipe[local] started
     TIME wipe[local] | wiped
@@ -173,16 +191,16 @@ fn nobody_waits_who_does_not_want_to_and_a_no_fails_the_step() {
     TIME look[local] started
     TIME look[local] succeeded in SPAN
     TIME gate started
-    TIME gate waits for 2 approvals (bob or eve or root, not the requester): wipe /dev/sdb?
+    TIME gate waits for 2 approvals (daemon or games or backup, not the requester): wipe /dev/sdb?
     Run RUN waits for approval; 1 succeeded, 1 asking, 1 waiting.
     gate waits for approval: wipe /dev/sdb?
-      0 of 2 approved; who may: bob or eve or root, not the requester
+      0 of 2 approved; who may: daemon or games or backup, not the requester
       piton approve RUN gate --why TEXT  # yes
       piton reject RUN gate --why TEXT   # no: the step fails
       piton cancel RUN                   # stop here; `finally` still runs
     ");
-    assert_eq!(by(&place, "eve", &["reject", "latest"]).code, 2, "a no has a reason");
-    assert_eq!(by(&place, "eve", &["reject", "latest", "--why", "that is the wrong disk"]).code, 0);
+    assert_eq!(by(&place, "games", &["reject", "latest"]).code, 2, "a no has a reason");
+    assert_eq!(by(&place, "games", &["reject", "latest", "--why", "that is the wrong disk"]).code, 0);
     place.wait(&["ls", "--json"], |out| out.contains("\"parked\""));
     assert_snapshot!(place.snapshot(&["show", "latest"]), @"
     exit 0
@@ -195,10 +213,10 @@ fn nobody_waits_who_does_not_want_to_and_a_no_fails_the_step() {
     TASK         STATE      TRIES      TOOK
     look[local]  succeeded      1 SPAN
       | disk=/dev/sdb
-    gate         parked         1            eve@MACHINE rejected it: that is the wrong disk
+    gate         parked         1            games(root)@MACHINE rejected it: that is the wrong disk
     wipe[local]  waiting
 
-    gate waits for a decision: eve@MACHINE rejected it: that is the wrong disk
+    gate waits for a decision: games(root)@MACHINE rejected it: that is the wrong disk
       piton retry RUN gate       # ask again
       piton undo RUN --why TEXT  # take back what was done
       piton cancel RUN           # stop here; `finally` still runs
@@ -210,7 +228,7 @@ fn nobody_waits_who_does_not_want_to_and_a_no_fails_the_step() {
     error: skip gate is refused: gate is an approval, which cannot be skipped; `piton retry` has it asked again
     ");
     assert_eq!(place.piton(&["retry", "latest", "gate"]).code, 0);
-    for user in ["bob", "eve"] {
+    for user in ["daemon", "games"] {
         place.wait(&["show", "latest", "--json"], |out| out.contains("\"asking\""));
         let ran = by(&place, user, &["approve", "latest"]);
         assert_eq!(ran.code, 0, "{}", ran.err);
@@ -222,17 +240,17 @@ fn nobody_waits_who_does_not_want_to_and_a_no_fails_the_step() {
 #[test]
 fn a_unix_group_may_approve() {
     let place = Place::new(PITON);
-    let yaml = "runbook: x\nsteps:\n  - id: gate\n    approve: { prompt: go on?, who: \"%root\" }\n";
+    let yaml = "runbook: x\nsteps:\n  - id: gate\n    approve: { prompt: go on?, who: \"%games\" }\n";
     place.write("runbooks/x.yaml", yaml);
     assert_eq!(place.piton(&["run", "x", "--no-wait"]).code, 5);
     let nobody = by(&place, "nobody", &["approve", "latest"]);
     assert!(
-        nobody.err.contains("nobody@") && nobody.err.contains("may not approve this: it takes %root"),
+        nobody.err.contains("nobody(root)@") && nobody.err.contains("may not approve this: it takes %games"),
         "{}",
         nobody.err
     );
-    let root = by(&place, "root", &["approve", "latest"]);
-    assert_eq!(root.code, 0, "{}", root.err);
+    let games = by(&place, "games", &["approve", "latest"]);
+    assert_eq!(games.code, 0, "{}", games.err);
     place.wait(&["ls", "--json"], |out| out.contains("\"succeeded\""));
 }
 

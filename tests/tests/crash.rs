@@ -13,24 +13,6 @@ use piton_tests::lab::wait_for;
 
 const PITON: &str = env!("CARGO_BIN_EXE_piton-under-test");
 
-/// A place whose inventory has the host `h`, a real sshd on this machine.
-fn place(sshd: &Sshd) -> Place {
-    let place = Place::new(PITON);
-    let ssh = sshd.host().ssh;
-    let text = |value: Option<String>| value.unwrap();
-    place.write(
-        "inventory.yaml",
-        &format!(
-            "hosts:\n  h:\n    ssh: {{ address: {}, user: root, port: {}, identity: {}, known_hosts: {}, config: /dev/null }}\n",
-            text(ssh.address),
-            sshd.port(),
-            text(ssh.identity),
-            text(ssh.known_hosts)
-        ),
-    );
-    place
-}
-
 fn seed() -> u64 {
     match std::env::var("PITON_TEST_SEED") {
         Ok(seed) => seed.parse().unwrap(),
@@ -95,7 +77,7 @@ fn killed_at_random_moments_nothing_is_done_twice_and_nothing_is_lost() {
     let seed = seed();
     let mut dice = Dice(seed);
     for round in 0..10 {
-        let place = place(&sshd);
+        let place = Place::with_host(PITON, &sshd);
         let witness = place.outside("witness");
         thirty(&place, &witness);
         let param = format!("witness={}", witness.display());
@@ -138,7 +120,7 @@ fn wait_until(mut done: impl FnMut() -> bool) {
 #[test]
 fn five_runs_at_once_share_one_state_directory() {
     let sshd = Sshd::start();
-    let place = place(&sshd);
+    let place = Place::with_host(PITON, &sshd);
     let witness = place.outside("witness");
     thirty(&place, &witness);
     let param = format!("witness={}", witness.display());
@@ -157,7 +139,7 @@ fn five_runs_at_once_share_one_state_directory() {
 #[test]
 fn an_engine_that_slept_past_its_lease_starts_nothing() {
     let sshd = Sshd::start();
-    let place = place(&sshd);
+    let place = Place::with_host(PITON, &sshd);
     let witness = place.outside("witness");
     thirty(&place, &witness);
     let param = format!("witness={}", witness.display());
@@ -219,7 +201,7 @@ fn talking(place: &Place, sshd: &Sshd, trouble: impl FnOnce(&Sshd)) -> Ran {
 #[test]
 fn a_connection_that_breaks_loses_no_output_and_repeats_none() {
     let sshd = Sshd::start();
-    let place = place(&sshd);
+    let place = Place::with_host(PITON, &sshd);
     talking(&place, &sshd, |sshd| {
         for pid in sshd.serving() {
             Command::new("kill").args(["-s", "KILL", &pid.to_string()]).status().unwrap();
@@ -231,7 +213,7 @@ fn a_connection_that_breaks_loses_no_output_and_repeats_none() {
 #[test]
 fn a_killed_ssh_master_is_replaced() {
     let sshd = Sshd::start();
-    let place = place(&sshd);
+    let place = Place::with_host(PITON, &sshd);
     let port = sshd.port().to_string();
     talking(&place, &sshd, |_| {
         let masters = masters(&port);
@@ -261,7 +243,7 @@ fn masters(port: &str) -> Vec<String> {
 #[test]
 fn values_arrive_unchanged_in_every_shell() {
     let sshd = Sshd::start();
-    let place = place(&sshd);
+    let place = Place::with_host(PITON, &sshd);
     let trap = place.outside("trap");
     let long = "x".repeat(100_000);
     let values = [
@@ -313,7 +295,7 @@ fn values_arrive_unchanged_in_every_shell() {
 #[test]
 fn a_cancelled_step_leaves_nothing_alive() {
     let sshd = Sshd::start();
-    let place = place(&sshd);
+    let place = Place::with_host(PITON, &sshd);
     let mark = format!("31{}", std::process::id());
     place.write(
         "runbooks/stubborn.yaml",

@@ -14,24 +14,6 @@ use piton_tests::lab::wait_for;
 
 const PITON: &str = env!("CARGO_BIN_EXE_piton-under-test");
 
-/// A place whose inventory has the host `h`, a real sshd on this machine.
-fn place(sshd: &Sshd) -> Place {
-    let place = Place::new(PITON);
-    let ssh = sshd.host().ssh;
-    let text = |value: Option<String>| value.unwrap();
-    place.write(
-        "inventory.yaml",
-        &format!(
-            "hosts:\n  h:\n    ssh: {{ address: {}, user: root, port: {}, identity: {}, known_hosts: {}, config: /dev/null }}\n",
-            text(ssh.address),
-            sshd.port(),
-            text(ssh.identity),
-            text(ssh.known_hosts)
-        ),
-    );
-    place
-}
-
 /// A secret that no other test has, and that every way of writing texts has to do something with.
 fn secret(test: &str) -> String {
     let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
@@ -196,7 +178,7 @@ fn plain(logs: &Ran) -> String {
 fn a_secret_that_is_printed_in_pieces_is_nowhere_also_after_a_crash_in_between() {
     let sshd = Sshd::start();
     for hosts in ["h", "local"] {
-        let place = place(&sshd);
+        let place = Place::with_host(PITON, &sshd);
         let secret = secret("pieces");
         let key = place.outside("key");
         fs::write(&key, format!("{secret}\n")).unwrap();
@@ -244,7 +226,7 @@ fn a_secret_that_is_printed_in_pieces_is_nowhere_also_after_a_crash_in_between()
 #[test]
 fn a_source_that_is_gone_parks_the_run_and_one_that_is_back_lets_it_go_on() {
     let sshd = Sshd::start();
-    let place = place(&sshd);
+    let place = Place::with_host(PITON, &sshd);
     let secret = secret("gone");
     let key = place.outside("key");
     fs::write(&key, &secret).unwrap();
@@ -281,7 +263,7 @@ fn a_source_that_is_gone_parks_the_run_and_one_that_is_back_lets_it_go_on() {
 #[test]
 fn a_secret_that_changed_is_said_and_what_has_the_old_one_is_not_kept() {
     let sshd = Sshd::start();
-    let place = place(&sshd);
+    let place = Place::with_host(PITON, &sshd);
     let (old, new) = (secret("old"), secret("new"));
     let key = place.outside("key");
     fs::write(&key, &old).unwrap();
@@ -376,7 +358,7 @@ fn what_is_no_secret_is_refused_before_anything_starts() {
 #[test]
 fn the_project_names_sources_and_a_file_with_a_secret_is_closed() {
     let sshd = Sshd::start();
-    let place = place(&sshd);
+    let place = Place::with_host(PITON, &sshd);
     let secret = secret("put");
     place.write("piton.toml", "[secrets]\ntoken = \"cmd:cat key\"\n");
     let key = place.write("key", &secret);
@@ -446,7 +428,7 @@ fn a_secret_is_typed_in_without_being_shown() {
 #[test]
 fn a_job_of_another_user_has_its_secret_and_leaves_none() {
     let sshd = Sshd::start();
-    let place = place(&sshd);
+    let place = Place::with_host(PITON, &sshd);
     let secret = secret("become");
     let key = place.outside("key");
     fs::write(&key, &secret).unwrap();

@@ -26,6 +26,7 @@ mod screen;
 mod scripts;
 mod secrets;
 mod select;
+mod speaker;
 mod store;
 mod tell;
 mod times;

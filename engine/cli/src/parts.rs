@@ -16,6 +16,7 @@ use piton_store::{DEFAULT_CAP, FileOutputs};
 use crate::exit::Failure;
 use crate::notifying::Notifying;
 use crate::secrets;
+use crate::speaker::Speaker;
 use crate::store::Store;
 
 /// What a driver needs to drive a run with this plan.
@@ -64,29 +65,9 @@ pub(crate) fn is_dead(owner: &str) -> bool {
     on == machine() && pid.parse::<u32>().is_ok_and(|pid| !Path::new(&format!("/proc/{pid}")).exists())
 }
 
-/// `user@machine`: who speaks. With sudo it is the person, and whom they became.
+/// Who speaks, as the journal has it; see [`Speaker`].
 pub(crate) fn speaker() -> String {
-    let named = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
-    let user = named("USER").or_else(|| named("LOGNAME")).unwrap_or_else(user);
-    match named("SUDO_USER").filter(|person| *person != user) {
-        Some(person) => format!("{person}({user})@{}", machine()),
-        None => format!("{user}@{}", machine()),
-    }
-}
-
-/// The person who speaks: with sudo, who called it.
-pub(crate) fn person() -> String {
-    let speaker = speaker();
-    let who = speaker.rsplit_once('@').map_or(speaker.as_str(), |(who, _)| who);
-    who.split('(').next().unwrap_or_default().to_owned()
-}
-
-/// The user's name as passwd(5) has it.
-fn user() -> String {
-    let uid = rustix::process::getuid().as_raw().to_string();
-    let all = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let own = all.lines().find(|line| line.split(':').nth(2) == Some(uid.as_str()));
-    own.and_then(|line| line.split(':').next()).map_or_else(|| format!("uid-{uid}"), str::to_owned)
+    Speaker::here().to_string()
 }
 
 /// The name of this machine (uname(2)).

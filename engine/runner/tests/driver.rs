@@ -185,6 +185,60 @@ async fn it_may_die_anywhere() {
     }
 }
 
+/// Durable first: whatever begins on a host, and whenever an engine dies, its attempt stands in the journal before.
+#[tokio::test]
+async fn nothing_begins_before_it_is_written_down() {
+    let appends = {
+        let world = World::new(MIXED, mixed_hosts());
+        world.drive(world.create("one").await).await.unwrap();
+        world.journal.appends()
+    };
+    for trouble in [Trouble::DieBefore, Trouble::DieAfter, Trouble::Full] {
+        for at in 0..appends {
+            let journal: Arc<MemoryJournal> = Arc::default();
+            let (written, early) = (journal.clone(), Arc::new(Mutex::new(Vec::new())));
+            let found = early.clone();
+            let hosts = SimHosts::new(move |spec| {
+                let id = &spec.id.attempt;
+                let began = |e: &Recorded<Event>| matches!(&e.event, Event::AttemptStarted { task, attempt, .. } if (task, *attempt) == (&id.task, id.number));
+                if !written.events(World::id()).iter().any(began) {
+                    found.lock().unwrap().push(spec.id.to_string());
+                }
+                if spec.script == "look-a" { Act::Exit(1) } else { Act::Exit(0) }
+            });
+            let world = World { journal, ..World::new(MIXED, hosts) };
+            world.journal.trouble(at, trouble);
+            tokio::time::pause();
+            let mut end = world.drive(world.create("one").await).await;
+            while end.is_err() {
+                end = world.drive(world.adopt("two").await).await;
+            }
+            tokio::time::resume();
+            assert_eq!(end.unwrap(), End::Ended(Outcome::Succeeded), "{trouble:?} at {at}");
+            assert_eq!(*early.lock().unwrap(), [""; 0], "{trouble:?} at {at}: these began too early");
+        }
+    }
+}
+
+/// A job was seen to run, its engine died, and the host has lost every trace of it: it is unknown, and not begun again.
+#[tokio::test]
+async fn what_was_seen_to_run_and_is_gone_is_not_begun_again() {
+    let world = World::new("runbook: x\nsteps:\n  - { id: a, run: a }\n", SimHosts::new(|_| Act::Hang));
+    let (hand_over, handover) = watch::channel(false);
+    let mut seen = world.looker.seen.subscribe();
+    let driving = tokio::spawn(world.create("one").await.drive(handover));
+    seen.wait_for(|seq| *seq >= 4).await.unwrap();
+    hand_over.send_replace(true);
+    assert_eq!(driving.await.unwrap().unwrap(), End::HandedOver);
+    let started = world.journal.events(World::id()).iter().any(|e| matches!(e.event, Event::JobStarted { .. }));
+    assert!(started, "it was seen");
+    let after = World { hosts: SimHosts::new(|_| Act::Exit(0)), ..world };
+    assert_eq!(after.drive(after.adopt("two").await).await.unwrap(), End::Parked);
+    assert_eq!(after.hosts.starts(), BTreeMap::new(), "it ran once, and perhaps to its end");
+    let run = piton_runner::load(after.journal.as_ref(), World::id()).await.unwrap();
+    assert_eq!(run.task(0).state.word(), "unknown");
+}
+
 /// An engine that stood still past its lease starts nothing any more, and says why it stops.
 #[tokio::test]
 async fn a_stale_engine_starts_nothing() {
@@ -262,6 +316,7 @@ async fn a_timeout_kills_the_job() {
     assert_eq!(driving.await.unwrap().unwrap(), End::Ended(Outcome::Failed));
     let stopped = world.journal.events(World::id()).iter().any(|e| matches!(e.event, Event::JobStopped { .. }));
     assert!(stopped, "the job was proven dead");
+    assert_eq!(world.hosts.finish("a@", 0), 0, "and nothing of it goes on");
 }
 
 #[tokio::test]

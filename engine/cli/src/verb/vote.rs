@@ -1,7 +1,5 @@
 //! `piton approve | reject`: what people say to a question of a run.
 
-use std::process::{Command, Stdio};
-
 use piton_core::digest::Digest;
 use piton_core::ids::TaskId;
 use piton_core::plan::TaskIndex;
@@ -10,10 +8,11 @@ use piton_core::run::{Run, Word};
 use crate::cli::Globals;
 use crate::exit::{Code, Failure};
 use crate::screen::{BOLD, Screen, paint};
+use crate::speaker::Speaker;
 use crate::store::Store;
 use crate::times::Times;
 use crate::visible::visible_lines;
-use crate::{asking, parts, select, words};
+use crate::{asking, select, words};
 
 /// Say yes to what a run asks
 ///
@@ -98,7 +97,7 @@ impl Vote {
             // Where nothing is asked just now, the run itself says why the vote does not count.
             None => shown.map_or(Digest([0; 32]), |(_, facts)| facts),
         };
-        let groups = groups(&parts::person());
+        let groups = Speaker::here().groups();
         words::say(&store, screen, &summary, vec![word(task, facts, groups)], !self.no_wait).await
     }
 }
@@ -117,14 +116,4 @@ fn the_one(run: &Run, named: Option<&str>) -> Result<TaskIndex, Failure> {
             Err(Failure::usage(format!("several tasks wait for approval: {}", names.join(", "))).hint("name one"))
         }
     }
-}
-
-/// The unix groups of a user, by id(1), which asks the name service: also LDAP and the like.
-fn groups(user: &str) -> Vec<String> {
-    let output = Command::new("id").args(["-Gn", "--", user]).stdin(Stdio::null()).stderr(Stdio::null()).output();
-    let Ok(output) = output else { return Vec::new() };
-    if !output.status.success() {
-        return Vec::new();
-    }
-    String::from_utf8_lossy(&output.stdout).split_whitespace().map(str::to_owned).collect()
 }

@@ -86,6 +86,13 @@ fn results_are_taken_over_only_at_the_beginning_and_once() {
         let error = run.apply(&Recorded { seq: 2, at: fresh.now, event }).unwrap_err();
         assert!(error.why.contains(says), "{error}");
     }
+    let fresh = Machine::start(plan(CHAIN));
+    let (mut run, seq, waiting) = (fresh.run.clone(), fresh.run.seq() + 1, tasks[2..3].to_vec());
+    assert_eq!(waiting[0].task, task("b[h2]"), "its turn has not come");
+    let event =
+        Event::TakenOver { from: old.run.id(), plan: Digest::of(b""), seq: 9, head: Digest::of(b""), tasks: waiting };
+    let error = run.apply(&Recorded { seq, at: fresh.now, event }).unwrap_err();
+    assert!(error.why.contains("before anything else happens"), "{error}");
     let mut late = half();
     let event = Event::TakenOver { from: old.run.id(), plan: Digest::of(b""), seq: 9, head: Digest::of(b""), tasks };
     let seq = late.run.seq() + 1;
@@ -138,6 +145,21 @@ fn a_failed_step_is_corrected_and_the_run_goes_on() {
 }
 
 #[test]
+fn a_corrected_plan_does_not_lead_back_over_the_point_of_no_return() {
+    let yaml = "runbook: x\non_failure: undo\nsteps:\n  - { id: a, run: a, undo: back }\n  - { id: b, run: b, point_of_no_return: true }\n  - { id: c, run: bad }\n";
+    let mut m = Machine::start(plan(yaml));
+    for (step, status) in [("a[local]", 0), ("b[local]", 0), ("c[local]", 1)] {
+        m.exit(step, status);
+    }
+    assert_eq!(short(&m.replan(&plan(&yaml.replace("bad", "no better")))), ["plan_replaced"]);
+    m.crash();
+    m.say(Word::Retry { task: task("c[local]"), why: String::new() });
+    m.exit("c[local]", 1);
+    assert_eq!(m.states(), ["a[local] succeeded", "b[local] succeeded", "c[local] parked"]);
+    assert_eq!(m.wanted(), [""; 0], "nothing is taken back unasked");
+}
+
+#[test]
 fn what_has_begun_may_not_change() {
     let obstacles = |m: &Machine, yaml: &str| -> Vec<String> {
         let onto = m.run.onto(&plan(yaml));
@@ -166,6 +188,9 @@ fn what_has_begun_may_not_change() {
     unknown.lose("b[local]");
     let why = "b: b[local] may have happened: `resolve`, `skip` or `retry` it first, and what differs is run.text";
     assert_eq!(obstacles(&unknown, &FIVE.replace("bad", "good")), [why]);
+    let running = Machine::start(plan(FIVE));
+    let why = "a: a[local] has begun, and what differs is run.text";
+    assert_eq!(obstacles(&running, &FIVE.replace("run: a,", "run: aa,")), [why]);
     let with =
         |value: &str| FIVE.replace("steps:", &format!("params:\n  p: {{ type: string, default: {value} }}\nsteps:"));
     let m = Machine::start(plan(&with("one")));

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use piton_core::ids::TaskId;
 use piton_core::run::{Event, FailureCause, Word};
-use piton_testkit::machine::{Machine, check_order, task};
+use piton_testkit::machine::{Machine, task};
 use piton_testkit::plans::{any_runbook, plan};
 use proptest::prelude::*;
 
-use super::property::{any_happening, finish, happen};
+use super::property::{any_happening, played};
 
 /// A lost attempt of a `repeat: safe` step is made again this often at most.
 const MAX_REPEATS: u32 = 3;
@@ -56,15 +56,7 @@ proptest! {
         yaml in any_runbook(),
         happenings in prop::collection::vec(any_happening(), 0..80),
     ) {
-        let plan = plan(&yaml);
-        let mut m = Machine::start(plan.clone());
-        for (what, which) in &happenings {
-            if m.run.outcome().is_none() {
-                happen(&mut m, what, which);
-            }
-        }
-        finish(&mut m);
-        check_order(&plan, &m.log);
+        let m = played(&plan(&yaml), &happenings);
         let allowed = |task: &TaskId| {
             let step = m.run.step_of(m.run.graph().find(task).unwrap());
             1 + step.retry.as_ref().map_or(0, |r| r.times) + MAX_REPEATS

@@ -19,6 +19,14 @@ fn a_failure_parks_and_holds_the_rest() {
 }
 
 #[test]
+fn what_fails_at_once_holds_what_could_have_begun_beside_it() {
+    let yaml = "runbook: x\nsteps:\n  - { id: a, assert: 1 == 2 }\n  - { id: b, needs: [], run: b }\n";
+    let m = Machine::start(plan(yaml));
+    assert_eq!(m.states(), ["a parked", "b[local] waiting"]);
+    assert!(m.run.is_parked());
+}
+
+#[test]
 fn continue_blocks_only_what_needs_it() {
     let yaml = "runbook: x\non_failure: continue\nsteps:\n  - { id: a, hosts: [h1, h2], run: a }\n  - { id: b, hosts: [h1, h2], run: b }\n  - { id: c, hosts: [h1, h2], run: c, barrier: true }\n";
     let mut m = Machine::start(plan(yaml));

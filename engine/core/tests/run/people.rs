@@ -1,7 +1,9 @@
 //! Approvals and pauses: who may say what, and what follows.
 
 use piton_core::digest::Digest;
-use piton_core::run::{Event, Outcome, Word};
+use piton_core::ids::RunId;
+use piton_core::run::{Event, Input, Outcome, Recorded, Run, Word};
+use piton_core::time::Timestamp;
 use piton_testkit::machine::{Machine, task};
 use piton_testkit::plans::plan;
 
@@ -115,7 +117,7 @@ fn a_requester_behind_a_shared_user_is_still_the_requester() {
     let plan = plan(yaml);
     let created =
         Event::RunCreated { by: "ann(root)@bench".into(), runbook: plan.runbook.clone(), plan: plan.digest() };
-    let log = vec![piton_core::run::Recorded { seq: 1, at: piton_core::time::Timestamp(1), event: created }];
+    let log = vec![Recorded { seq: 1, at: Timestamp(1), event: created }];
     let mut m = Machine::from_log(plan, log);
     let facts = m.run.asking(0).unwrap().1.facts;
     for by in ["ann@bench", "ann(root)@bench", "root@bench"] {
@@ -143,6 +145,34 @@ fn a_vote_is_bound_to_what_was_shown() {
     // Another run of the same plan asks another question.
     let other = Machine::from_log(m.run.plan().as_ref().clone(), m.log[..1].to_vec());
     assert!(other.run.asking(1).is_none());
+}
+
+#[test]
+fn a_vote_is_bound_to_the_plan_the_run_and_the_asking() {
+    let yaml =
+        |act: &str| format!("runbook: x\nsteps:\n  - {{ id: gate, approve: go on? }}\n  - {{ id: act, run: {act} }}\n");
+    let facts = |yaml: &str, run: u128| {
+        let plan = std::sync::Arc::new(plan(yaml));
+        let mut asks = Run::new(RunId::from_parts(0, run), plan.clone());
+        let (runbook, digest) = (plan.runbook.clone(), Digest::of(plan.to_json().as_bytes()));
+        let created = Event::RunCreated { by: "tester@bench".into(), runbook, plan: digest };
+        let at = Timestamp(1_000);
+        asks.apply(&Recorded { seq: 1, at, event: created }).unwrap();
+        for event in asks.decide(&Input::Took { engine: "bench".into(), fence: 1 }, at) {
+            asks.apply(&Recorded { seq: asks.seq() + 1, at, event }).unwrap();
+        }
+        asks.asking(0).unwrap().1.facts
+    };
+    let shown = facts(&yaml("b"), 7);
+    assert_eq!(shown, facts(&yaml("b"), 7));
+    assert_ne!(shown, facts(&yaml("other"), 7), "the same words, and another plan behind them");
+    assert_ne!(shown, facts(&yaml("b"), 8), "the same plan in another run");
+    // A vote that was cast for the other plan counts for nothing here.
+    let mut m = Machine::start(plan(&yaml("b")));
+    assert_eq!(m.run.asking(0).unwrap().1.facts, shown);
+    let said = refusal(&m.say_as("ann@desk", word(true, facts(&yaml("other"), 7), &[])));
+    assert_eq!(said.as_deref(), Some("gate was asked anew since this was read: look at it again"));
+    assert_eq!(m.states(), ["gate asking", "act[local] waiting"]);
 }
 
 #[test]
@@ -229,7 +259,7 @@ fn a_paused_run_begins_nothing_new_and_what_runs_goes_on() {
     m.exit("a[local]", 0);
     assert_eq!(m.wanted(), ["carry a[local]#1.verify1"], "what runs goes on, its verify too");
     // Its time to verify is over: a further attempt is something new.
-    m.now = piton_core::time::Timestamp(100_000);
+    m.now = Timestamp(100_000);
     m.exit("a[local]", 1);
     assert_eq!(m.states()[0], "a[local] retrying");
     assert_eq!(m.wanted(), [""; 0]);

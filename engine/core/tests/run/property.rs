@@ -1,6 +1,7 @@
 //! Whatever the runbook and whatever happens: what must always hold, holds.
 
 use piton_core::ids::TaskId;
+use piton_core::plan::Plan;
 use piton_core::run::{Effect, Input, Word};
 use piton_core::runbook::Action;
 use piton_testkit::machine::{Machine, check_order};
@@ -132,6 +133,19 @@ fn vote(m: &mut Machine, index: u32, who: u8) {
     }
 }
 
+/// A run to which all of this happened, gone to its end.
+pub(super) fn played(plan: &Plan, happenings: &[(Happening, prop::sample::Index)]) -> Machine {
+    let mut m = Machine::start(plan.clone());
+    for (what, which) in happenings {
+        if m.run.outcome().is_none() {
+            happen(&mut m, what, which);
+        }
+    }
+    finish(&mut m);
+    check_order(plan, &m.log);
+    m
+}
+
 /// Lets everything that is still open come to its end, with a person who skips what is parked.
 pub(super) fn finish(m: &mut Machine) {
     for _ in 0..2_000 {
@@ -220,16 +234,7 @@ proptest! {
         yaml in any_runbook(),
         happenings in prop::collection::vec(any_happening(), 0..60),
     ) {
-        let plan = plan(&yaml);
-        let mut m = Machine::start(plan.clone());
-        for (what, which) in &happenings {
-            if m.run.outcome().is_none() {
-                happen(&mut m, what, which);
-            }
-        }
-        finish(&mut m);
-        check_order(&plan, &m.log);
-        m.crash();
+        played(&plan(&yaml), &happenings).crash();
     }
 
     /// A journal cut anywhere replays, and what is wanted then can be gone on with.

@@ -28,6 +28,18 @@ fn it_goes_backwards_and_ends_undone() {
 }
 
 #[test]
+fn what_began_last_is_taken_back_first_wherever_it_stands_in_the_plan() {
+    let yaml = "runbook: x\non_failure: undo\nsteps:\n  - { id: a, run: a, undo: back, locks: l }\n  - { id: b, needs: [], run: b, undo: back }\n";
+    let mut m = Machine::start(plan(yaml));
+    m.exit("b[local]", 0);
+    m.grant(Some(task("a[local]")));
+    m.exit("a[local]", 1);
+    assert_eq!(m.wanted(), ["carry a[local]#1.undo1"]);
+    m.exit("a[local]", 0);
+    assert_eq!(m.wanted(), ["carry b[local]#1.undo1"]);
+}
+
+#[test]
 fn what_may_have_happened_is_taken_back_too() {
     let mut m = up_to_d();
     m.lose("d[local]");
@@ -75,6 +87,23 @@ fn after_the_point_of_no_return_it_parks_instead() {
     assert_eq!(m.states(), ["a[local] succeeded", "b[local] succeeded", "c[local] parked"]);
     m.say(Word::Undo { why: "I know what I do".into() });
     assert_eq!(m.wanted(), ["carry a[local]#1.undo1"]);
+}
+
+#[test]
+fn behind_the_point_of_no_return_a_loss_parks_as_well() {
+    let yaml = "runbook: x\non_failure: undo\nsteps:\n  - { id: a, run: a, undo: back }\n  - { id: b, run: b, point_of_no_return: true }\n  - { id: c, run: c }\n";
+    let mut m = Machine::start(plan(yaml));
+    m.exit("a[local]", 0);
+    m.exit("b[local]", 0);
+    m.lose("c[local]");
+    assert_eq!(m.states(), ["a[local] succeeded", "b[local] succeeded", "c[local] unknown"]);
+    assert!(m.run.is_parked());
+    // The point itself: whether it was passed is what nobody knows.
+    let mut m = Machine::start(plan(yaml));
+    m.exit("a[local]", 0);
+    m.lose("b[local]");
+    assert_eq!(m.states(), ["a[local] succeeded", "b[local] unknown", "c[local] waiting"]);
+    assert!(m.run.is_parked());
 }
 
 #[test]

@@ -17,6 +17,24 @@ fn without_a_way_to_tell_it_parks() {
 }
 
 #[test]
+fn however_a_job_is_lost_its_outcome_is_unknown() {
+    for why in [
+        LossCause::ProcessGone,
+        LossCause::HostRebooted,
+        LossCause::FilesGone,
+        LossCause::Unreachable("no route".into()),
+        LossCause::StillAlive("pid 7".into()),
+    ] {
+        let mut m = with(", retry: { times: 2, delay: 1s }");
+        let job = m.job("a[local]");
+        m.tell(Input::JobLost { job, why: why.clone() });
+        assert_eq!(m.states(), ["a[local] unknown", "b[local] waiting"], "{why:?}");
+        assert!(m.run.is_parked(), "{why:?}: neither tried again nor taken for done");
+        m.crash();
+    }
+}
+
+#[test]
 fn repeat_safe_makes_a_new_attempt_with_another_name() {
     let mut m = with(", repeat: safe");
     m.lose("a[local]");

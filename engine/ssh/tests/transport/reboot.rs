@@ -1,9 +1,10 @@
 //! Jobs that have their host start anew, over a real sshd that goes down and comes back with another boot id.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
 
 use crate::common::{Kept, Noted, exit_of, host, job, run_id, until};
-use piton_core::run::{BootId, LossCause};
+use piton_core::run::{BootId, LossCause, Refusal};
 use piton_runner::transport::{Ends, JobEnd, JobSpec, Launch, Transport as _};
 use piton_ssh::{Hosts, Options};
 use piton_testkit::sshd::Sshd;
@@ -140,4 +141,43 @@ async fn a_host_that_does_not_go_down_is_still_the_same() {
             assert_eq!(exit_of(&end), exit, "{name}");
         }
     }
+}
+
+/// As another user: its session is one of sudo's, and its state is kept by whoever logs in.
+#[tokio::test]
+async fn a_reboot_as_another_user_is_over_when_the_host_answers_anew() {
+    for (name, signals) in [("ended", &["-TERM"][..]), ("killed", &["-KILL"]), ("cut", &[])] {
+        let mut host = Booted::new();
+        // A place that `nobody` can write to.
+        let open = std::fs::Permissions::from_mode(0o777);
+        std::fs::set_permissions(host.sshd.dir(), open).unwrap();
+        let mut job = reboot(&host, name, "id -un");
+        job.become_user = Some("nobody".to_owned());
+        let (hosts, mut kept, noted) = (host.hosts(), Kept::default(), Noted::default());
+        let leader = host.sshd.path(name);
+        let notices = || noted.notices.lock().unwrap().len();
+        let said = || String::from_utf8_lossy(&noted.printed.lock().unwrap()).contains("nobody");
+        let end = tokio::join!(hosts.carry(&job, Launch::Fresh, &mut kept, &noted), async {
+            until("it runs as nobody", || leader.exists() && said()).await;
+            host.down(name, signals);
+            until("that is noticed", || notices() > 0).await;
+            host.up();
+        });
+        assert_eq!(end.0, JobEnd::Lost(LossCause::HostRebooted), "{name}");
+        assert_eq!(*noted.launches.lock().unwrap(), 1, "{name}: it was asked for once");
+        let session = std::fs::read_to_string(&leader).unwrap();
+        let _left = std::process::Command::new("pkill").args(["-KILL", "-s", session.trim()]).status();
+        hosts.clear(job.run, &crate::common::host("hv1")).await;
+    }
+}
+
+#[tokio::test]
+async fn who_cannot_be_become_reboots_nothing() {
+    let host = Booted::new();
+    let mut job = reboot(&host, "a", ":");
+    job.become_user = Some("no-such-user".to_owned());
+    let end = host.hosts().carry(&job, Launch::Fresh, &mut Kept::default(), &Noted::default()).await;
+    let JobEnd::Refused(Refusal::Refused(why)) = end else { panic!("{end:?}") };
+    assert!(why.contains("no-such-user"), "{why}");
+    assert!(!host.sshd.path("a").exists(), "nothing of it ran");
 }

@@ -63,18 +63,7 @@ impl Kept {
 
     /// A stream of which nothing is kept yet.
     pub(super) fn fresh(dir: &Path, job: &str, stream: Stream, limits: Limits) -> Self {
-        let stretches = Vec::new();
-        let files = Files {
-            dir: dir.to_owned(),
-            job: job.to_owned(),
-            stream,
-            limits,
-            stretches,
-            open: None,
-            new_names: true,
-            unsynced: 0,
-            settling: None,
-        };
+        let files = Files::new(dir, job, stream, limits, Vec::new());
         Self { position: 0, digest: Digester::new(), whereto: Whereto::Files(files) }
     }
 
@@ -85,17 +74,7 @@ impl Kept {
             stretches.pop();
         }
         let digest = stretches.last().map_or_else(|| Ok(Digester::new()), Stretch::digest)?;
-        let files = Files {
-            dir: dir.to_owned(),
-            job: job.to_owned(),
-            stream,
-            limits,
-            stretches,
-            open: None,
-            new_names: true,
-            unsynced: 0,
-            settling: None,
-        };
+        let files = Files::new(dir, job, stream, limits, stretches);
         Ok(Self { position: digest.len(), digest, whereto: Whereto::Files(files) })
     }
 
@@ -141,6 +120,20 @@ impl Kept {
 }
 
 impl Files {
+    fn new(dir: &Path, job: &str, stream: Stream, limits: Limits, stretches: Vec<Stretch>) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            job: job.to_owned(),
+            stream,
+            limits,
+            stretches,
+            open: None,
+            new_names: true,
+            unsynced: 0,
+            settling: None,
+        }
+    }
+
     /// Writes bytes at the position of `digest` and gives the digest after them. What an error leaves behind is written over
     /// by the next try, or is counted by the next opening: it is what the stream holds there.
     fn write(&mut self, mut digest: Digester, mut bytes: &[u8], now: Timestamp) -> io::Result<Digester> {
