@@ -54,7 +54,14 @@ fn lab_caches_are_written_back_and_taken_off_and_the_second_run_changes_nothing(
     assert!(said.contains("write_cache_state is obsolete since 2.03"), "{said}");
     assert!(said.contains("vg-1/data-1 is clean"), "{dirty} were dirty: {said}");
     let kinds = machine.by_hand(KINDS);
-    for volume in ["data-1 linear", "fast linear", "other linear", "plain linear", "pool cache-pool writethrough", "writes linear"] {
+    for volume in [
+        "data-1 linear",
+        "fast linear",
+        "other linear",
+        "plain linear",
+        "pool cache-pool writethrough",
+        "writes linear",
+    ] {
         assert!(kinds.lines().any(|line| line == volume), "{volume}: {kinds}");
     }
     assert_eq!(machine.by_hand(READ), "same");
@@ -76,7 +83,10 @@ fn lab_caches_are_written_back_and_taken_off_and_the_second_run_changes_nothing(
     );
     let said = run(&machine, 0, &["initramfs=false"]);
     assert!(said.contains("write_cache_state = 0"), "{said}");
-    assert_eq!(machine.by_hand("/usr/sbin/lvm lvmconfig devices/write_cache_state; ls -A /etc/lvm/cache"), "write_cache_state=0\nnotes");
+    assert_eq!(
+        machine.by_hand("/usr/sbin/lvm lvmconfig devices/write_cache_state; ls -A /etc/lvm/cache"),
+        "write_cache_state=0\nnotes"
+    );
     let said = run(&machine, 0, &["initramfs=false"]);
     assert!(said.contains("nothing to do"), "{said}");
 }
