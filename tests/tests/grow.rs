@@ -11,22 +11,24 @@ use piton_tests::lab::wait_for;
 
 const PITON: &str = env!("CARGO_BIN_EXE_piton-under-test");
 
+/// A host of an inventory that is this sshd.
+fn host(name: &str, sshd: &Sshd) -> String {
+    let ssh = sshd.host().ssh;
+    let text = |value: &Option<String>| value.clone().unwrap();
+    format!(
+        "  {name}:\n    ssh: {{ address: {}, user: root, port: {}, identity: {}, known_hosts: {}, config: /dev/null }}\n",
+        text(&ssh.address),
+        sshd.port(),
+        text(&ssh.identity),
+        text(&ssh.known_hosts)
+    )
+}
+
 /// A place whose inventory has these hosts, all of them one real sshd on this machine.
 fn place(sshd: &Sshd, hosts: &[&str]) -> Place {
     let place = Place::new(PITON);
-    let ssh = sshd.host().ssh;
-    let text = |value: &Option<String>| value.clone().unwrap();
-    let mut inventory = "hosts:\n".to_owned();
-    for host in hosts {
-        inventory.push_str(&format!(
-            "  {host}:\n    ssh: {{ address: {}, user: root, port: {}, identity: {}, known_hosts: {}, config: /dev/null }}\n",
-            text(&ssh.address),
-            sshd.port(),
-            text(&ssh.identity),
-            text(&ssh.known_hosts)
-        ));
-    }
-    place.write("inventory.yaml", &inventory);
+    let hosts: String = hosts.iter().map(|name| host(name, sshd)).collect();
+    place.write("inventory.yaml", &format!("hosts:\n{hosts}"));
     place
 }
 
@@ -111,63 +113,155 @@ fn guests_found_while_the_run_goes_on_move_three_at_a_time_though_the_engine_is_
 const ROLLING: &str = r#"
 runbook: roll
 on_failure: undo
+max_parallel: 256
 params:
   witness: { type: path }
+  bad: { type: string, default: none }
 steps:
   - id: roll
-    hosts: [n1, n2, n3, n4, n5, n6]
-    batch: [1, 2, "50%"]
+    hosts: fleet
+    batch: [1, 5, "20%"]
     steps:
       - id: drain
-        run: echo "drain $PITON_HOST" >> "$witness"
+        run: echo "drain $PLACE" >> "$witness"
         env: { PLACE: "{{ host.name }}" }
         undo: echo "fill $PLACE" >> "$witness"
       - id: upgrade
         run: |
           echo "upgrade $PLACE" >> "$witness"
-          test "$PLACE" != n3
+          test "$PLACE" != "$bad"
         env: { PLACE: "{{ host.name }}" }
         undo: echo "downgrade $PLACE" >> "$witness"
         verify: grep -q "upgrade $PLACE" "$witness"
 "#;
 
+/// Forty hosts that are one sshd under forty names, and six with one each, among them in the first batches.
+fn fleet() -> (Place, Vec<Sshd>) {
+    let sshds: Vec<Sshd> = (0..7).map(|_| Sshd::start()).collect();
+    let mut names: Vec<(String, usize)> = (0..40).map(|n| (format!("s{n:02}"), 6)).collect();
+    for (real, at) in [0, 2, 4, 9, 20, 45].into_iter().enumerate() {
+        names.insert(at, (format!("r{real}"), real));
+    }
+    let place = Place::new(PITON);
+    let hosts = names.iter().map(|(name, sshd)| host(name, &sshds[*sshd])).collect::<String>();
+    let group: Vec<&str> = names.iter().map(|(name, _)| name.as_str()).collect();
+    place.write("inventory.yaml", &format!("hosts:\n{hosts}groups:\n  fleet: [{}]\n", group.join(", ")));
+    (place, sshds)
+}
+
+/// What a witness saw of a rolling change.
+struct Seen(Vec<String>);
+
+impl Seen {
+    fn read(witness: &Path) -> Self {
+        Self(lines(witness))
+    }
+
+    /// The hosts of which it saw this, in that order.
+    fn of(&self, word: &str) -> Vec<String> {
+        let host = |line: &String| line.strip_prefix(word)?.strip_prefix(' ').map(str::to_owned);
+        self.0.iter().filter_map(host).collect()
+    }
+
+    fn set(&self, word: &str) -> BTreeSet<String> {
+        let all = self.of(word);
+        let set: BTreeSet<String> = all.iter().cloned().collect();
+        assert_eq!(all.len(), set.len(), "{word} was done twice: {:?}", self.0);
+        set
+    }
+
+    fn at(&self, line: &str) -> usize {
+        self.0.iter().position(|l| l == line).unwrap_or_else(|| panic!("{line}: {:?}", self.0))
+    }
+}
+
+fn batches(place: &Place, runbook: &str, param: &str) -> Vec<Vec<String>> {
+    let plan = place.piton(&["--json", "plan", runbook, param]).json().remove(0);
+    serde_json::from_value(plan["batches"]["roll"].clone()).unwrap()
+}
+
 #[test]
 fn a_rolling_change_that_fails_in_its_second_batch_stops_there_and_is_taken_back_as_planned() {
-    let sshd = Sshd::start();
-    let place = place(&sshd, &["n1", "n2", "n3", "n4", "n5", "n6"]);
-    place.write("runbooks/roll.yaml", &ROLLING.replace("$PITON_HOST", "$PLACE"));
+    let (place, _sshds) = fleet();
+    place.write("runbooks/roll.yaml", ROLLING);
+    // The same, one task at a time: then there is exactly one order in which it can happen.
+    place.write("runbooks/one.yaml", &ROLLING.replace("runbook: roll", "runbook: one").replace("256", "1"));
+    let (first, second) = (place.outside("first"), place.outside("second"));
+    let param = format!("witness={}", first.display());
+    let batches = batches(&place, "roll", &param);
+    let sizes: Vec<usize> = batches.iter().map(Vec::len).collect();
+    assert_eq!(
+        (sizes.as_slice(), &batches[0], batches[1][3].as_str()),
+        (&[1, 5, 9, 9, 9, 9, 4][..], &vec!["r0".to_owned()], "r2")
+    );
+    let text = place.piton(&["plan", "roll", &param]).out;
+    for says in [
+        "batches  1, 5, 9, 9, 9, 9, 4 of hosts",
+        "2: s00, r1, s01, r2, s02",
+        "upgrade, then drain (the last batch first)",
+    ] {
+        assert!(text.contains(says), "{says}: {text}");
+    }
+
+    // All of a batch at once: what began is exactly the first two batches, and all of it is taken back.
+    let ran = place.piton(&["run", "roll", &param, "bad=r2"]);
+    assert_eq!(ran.code, 4, "{}{}", ran.out, ran.err);
+    let seen = Seen::read(&first);
+    let begun: BTreeSet<String> = batches[..2].concat().into_iter().collect();
+    assert_eq!((seen.set("drain"), seen.set("fill")), (begun.clone(), begun.clone()), "{:?}", seen.0);
+    // Whether another host of the batch was upgraded before r2 failed is a matter of moments; what was, is taken back.
+    assert_eq!(seen.set("upgrade"), seen.set("downgrade"), "{:?}", seen.0);
+    assert!(seen.set("upgrade").contains("r2") && seen.set("upgrade").is_subset(&begun), "{:?}", seen.0);
+    for other in &batches[1] {
+        assert!(seen.at("upgrade r0") < seen.at(&format!("drain {other}")), "{:?}", seen.0);
+        assert!(seen.at(&format!("fill {other}")) < seen.at("downgrade r0"), "{:?}", seen.0);
+    }
+    for host in seen.set("downgrade") {
+        assert!(seen.at(&format!("downgrade {host}")) < seen.at(&format!("fill {host}")), "{:?}", seen.0);
+    }
+    let show = place.piton(&["--json", "show", "latest"]).json().remove(0);
+    let tasks = show["tasks"].as_array().unwrap();
+    let untouched = tasks.iter().filter(|t| t["attempts"].as_u64() == Some(0)).count();
+    assert_eq!((tasks.len(), untouched), (92, 92 - 6 - seen.of("upgrade").len()), "{show}");
+
+    // One at a time: what is taken back is the planned way back from the failed task on, word for word.
+    let param = format!("witness={}", second.display());
+    let plan = place.piton(&["--json", "plan", "one", &param, "--undo"]).json().remove(0);
+    let way: Vec<String> =
+        plan["undo"].as_array().unwrap().iter().map(|u| u["task"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(way.len(), 92);
+    let from = way.iter().position(|task| task == "upgrade[r2]").unwrap();
+    assert_eq!(place.piton(&["run", "one", &param, "bad=r2"]).code, 4);
+    let seen = Seen::read(&second);
+    let said = |task: &String, words: [&str; 2]| match task.trim_end_matches(']').split_once('[').unwrap() {
+        ("drain", host) => format!("{} {host}", words[0]),
+        (_, host) => format!("{} {host}", words[1]),
+    };
+    let done = way[from..].iter().rev().map(|task| said(task, ["drain", "upgrade"]));
+    let undone = way[from..].iter().map(|task| said(task, ["fill", "downgrade"]));
+    assert_eq!(seen.0, done.chain(undone).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_rolling_change_goes_past_a_host_that_may_fail() {
+    let (place, _sshds) = fleet();
+    let tolerant = ROLLING.replace("    steps:\n", "    max_failures: 1\n    steps:\n");
+    assert_ne!(tolerant, ROLLING);
+    place.write("runbooks/roll.yaml", &tolerant);
     let witness = place.outside("witness");
     let param = format!("witness={}", witness.display());
-    let plan = place.piton(&["--json", "plan", "roll", &param]).json().remove(0);
-    let batches: Vec<Vec<String>> = serde_json::from_value(plan["batches"]["roll"].clone()).unwrap();
-    assert_eq!(batches, [vec!["n1"], vec!["n2", "n3"], vec!["n4", "n5", "n6"]]);
-    let text = place.piton(&["plan", "roll", &param]).out;
-    assert!(text.contains("batches  1, 2, 3 of hosts") && text.contains("2: n2, n3"), "{text}");
-
-    let ran = place.piton(&["run", "roll", &param]);
-    assert_ne!(ran.code, 0);
-    let said = lines(&witness);
-    let of = |word: &str| -> Vec<String> {
-        let mut hosts: Vec<String> =
-            said.iter().filter_map(|line| line.strip_prefix(word)?.strip_prefix(' ').map(str::to_owned)).collect();
-        hosts.sort();
-        hosts
-    };
-    // Exactly the first two batches ran, and all of them is taken back, the last one first.
-    let begun = batches[..2].concat();
-    for word in ["drain", "fill"] {
-        assert_eq!(of(word), begun, "{word}: {said:?}");
+    let batches = batches(&place, "roll", &param);
+    let ran = place.piton(&["run", "roll", &param, "bad=r2"]);
+    assert_eq!(ran.code, 4, "a host failed, and that is not forgotten: {}{}", ran.out, ran.err);
+    let seen = Seen::read(&witness);
+    let all: BTreeSet<String> = batches.concat().into_iter().collect();
+    assert_eq!((seen.set("drain"), seen.set("upgrade")), (all.clone(), all));
+    assert!(seen.of("fill").is_empty() && seen.of("downgrade").is_empty(), "{:?}", seen.0);
+    for (before, after) in batches.iter().zip(&batches[1..]) {
+        let last = before.iter().map(|host| seen.at(&format!("upgrade {host}"))).max();
+        let first = after.iter().map(|host| seen.at(&format!("drain {host}"))).min();
+        assert!(last < first, "{after:?} began before {before:?} was over: {:?}", seen.0);
     }
-    // Whether n2 was upgraded before n3 failed is a matter of moments; what was, is taken back.
-    assert!(of("upgrade").contains(&"n3".to_owned()) && !of("upgrade").contains(&"n4".to_owned()), "{said:?}");
-    assert_eq!(of("upgrade"), of("downgrade"), "{said:?}");
-    let at = |line: &str| said.iter().position(|l| l == line).unwrap_or_else(|| panic!("{line}: {said:?}"));
-    assert!(at("upgrade n1") < at("drain n2") && at("upgrade n1") < at("drain n3"), "{said:?}");
-    assert!(
-        at("downgrade n3") < at("fill n3") && at("fill n3") < at("downgrade n1") && at("downgrade n1") < at("fill n1")
-    );
-    let show = place.piton(&["show", "latest"]).out;
-    assert!(!show.lines().any(|l| l.starts_with("drain[n4]") && !l.contains("waiting")), "{show}");
 }
 
 #[test]
@@ -188,6 +282,31 @@ fn calls_are_checked_across_files() {
         "`c` needs a value for `m`",
         "runbooks/b.yaml:3:",
         "there is no runbook `d`",
+    ] {
+        assert!(ran.err.contains(said), "{said}: {}", ran.err);
+    }
+    // What a runbook has that cannot be where it is called from is said by whoever calls it, also over another one.
+    place.write("runbooks/a.yaml", "runbook: a\nsteps:\n  - { id: x, for_each: [1, 2], steps: [{ id: y, call: b }] }\n  - { id: z, call: { runbook: d } }\n");
+    place.write(
+        "runbooks/b.yaml",
+        "runbook: b\nparams: { n: { type: integer, default: 1 } }\nsteps:\n  - { id: x, call: c }\n",
+    );
+    place.write(
+        "runbooks/c.yaml",
+        "runbook: c\nsteps:\n  - { id: x, for_each: [a, b], run: echo }\nfinally:\n  - { id: y, run: echo }\n",
+    );
+    place.write(
+        "runbooks/d.yaml",
+        "runbook: d\nparams: { key: { type: secret, from: 'env:KEY' } }\nsteps:\n  - { id: x, run: echo }\n",
+    );
+    let ran = place.piton(&["check", "a"]);
+    assert_eq!(ran.code, 3, "{}", ran.err);
+    for said in [
+        "a `for_each` cannot stand inside of another: `b` → `c` has one in its step `x`, and is called for each item",
+        "runbooks/a.yaml:3:55",
+        "make one list of both",
+        "`b` → `c` has `finally` steps, so it cannot be called from `finally` or `for_each`",
+        "`d` has secret parameters, which a call cannot give",
     ] {
         assert!(ran.err.contains(said), "{said}: {}", ran.err);
     }

@@ -3,7 +3,7 @@
 use piton_core::ids::{AttemptId, JobId, Part};
 use piton_core::plan::{Plan, TaskIndex};
 use piton_core::run::{Back, Happened, JobText, LeftCause, Run, Undo, WayBack};
-use piton_core::runbook::Action;
+use piton_core::runbook::{Action, Step};
 use serde_json::{Value, json};
 
 use crate::exit::{Failure, count};
@@ -121,12 +121,14 @@ pub(crate) fn as_json(run: &Run, back: &WayBack) -> Value {
 fn text(run: &Run, task: TaskIndex) -> Option<JobText> {
     let attempt = AttemptId { task: run.graph().id(task).clone(), number: 1 };
     let text = run.job_text(&JobId { attempt, part: Part::Undo, round: 1 }).ok();
-    text.or_else(|| {
-        let step = run.step_of(task);
-        let script = step.undo.clone()?;
-        let become_user = step.become_user.clone();
-        Some(JobText { shell: script.shell, script: script.text, env: Vec::new(), sealed: Vec::new(), become_user })
-    })
+    text.or_else(|| written(run.step_of(task)))
+}
+
+/// The undo script as it stands in the runbook.
+fn written(step: &Step) -> Option<JobText> {
+    let script = step.undo.clone()?;
+    let become_user = step.become_user.clone();
+    Some(JobText { shell: script.shell, script: script.text, env: Vec::new(), sealed: Vec::new(), become_user })
 }
 
 fn script(out: &mut Out, text: &Option<JobText>, indent: &str) -> Result<(), Failure> {
@@ -151,12 +153,12 @@ pub(crate) fn of_plan(run: &Run, out: &mut Out) -> Result<(), Failure> {
     }
     let points: Vec<String> = way.points.iter().map(|&t| run.graph().id(t).to_string()).collect();
     let line = format!("-- once {} has begun, only a person's word undoes the run --", points.join(", "));
-    for (number, &task) in (0..).zip(&way.steps) {
+    for (number, one) in (0..).zip(&way.steps) {
         if !way.points.is_empty() && number == way.behind {
             out.line(out.paint(YELLOW, &line))?;
         }
-        out.line(format_args!("{}. {}", number + 1, out.paint(BOLD, run.graph().id(task))))?;
-        script(out, &text(run, task), "   ")?;
+        out.line(format_args!("{}. {}{}", number + 1, out.paint(BOLD, one.id(run)), one.note()))?;
+        script(out, &one.text(run), "   ")?;
     }
     if !way.points.is_empty() && way.behind == way.steps.len() {
         out.line(out.paint(YELLOW, &line))?;
@@ -175,10 +177,10 @@ pub(crate) fn of_plan(run: &Run, out: &mut Out) -> Result<(), Failure> {
 pub(crate) fn plan_json(run: &Run) -> Value {
     let way = PlanBack::of(run);
     let id = |task: &TaskIndex| run.graph().id(*task);
-    let steps = (0..).zip(&way.steps).map(|(number, task)| {
-        let text = text(run, *task);
+    let steps = (0..).zip(&way.steps).map(|(number, one)| {
+        let text = one.text(run);
         json!({
-            "task": id(task),
+            "task": one.id(run),
             "shell": text.as_ref().map(|t| &t.shell),
             "script": text.as_ref().map(|t| &t.script),
             "behind_point": !way.points.is_empty() && number < way.behind,
@@ -193,7 +195,7 @@ pub(crate) fn plan_json(run: &Run) -> Value {
 
 /// The way back of a plan of which everything has been done.
 struct PlanBack {
-    steps: Vec<TaskIndex>,
+    steps: Vec<Undone>,
     left: Vec<TaskIndex>,
     /// The tasks of the first step with a point of no return.
     points: Vec<TaskIndex>,
@@ -201,34 +203,82 @@ struct PlanBack {
     behind: usize,
 }
 
+/// Something that is taken back.
+enum Undone {
+    Task(TaskIndex),
+    /// The tasks of this step, for items that become known only when it runs.
+    Items(usize),
+}
+
+impl Undone {
+    fn id(&self, run: &Run) -> String {
+        match self {
+            Self::Task(task) => run.graph().id(*task).to_string(),
+            Self::Items(step) => run.plan().steps[*step].step.id.to_string(),
+        }
+    }
+
+    fn text(&self, run: &Run) -> Option<JobText> {
+        match self {
+            Self::Task(task) => text(run, *task),
+            Self::Items(step) => written(&run.plan().steps[*step].step),
+        }
+    }
+
+    /// What is said beside its name.
+    fn note(&self) -> &'static str {
+        match self {
+            Self::Task(_) => "",
+            Self::Items(_) => ", for each item that it was done for (known when it runs)",
+        }
+    }
+}
+
 impl PlanBack {
     fn of(run: &Run) -> Self {
-        let plan: &Plan = run.plan();
-        let main: Vec<usize> = plan.order().into_iter().filter(|&step| !plan.steps[step].finally).collect();
-        let point = main.iter().position(|&step| plan.steps[step].step.point_of_no_return);
-        let tasks = |step: &usize| run.graph().tasks_of(*step);
-        let acts = |step: &&usize| match plan.steps[**step].step.action {
-            Action::Run(_)
-            | Action::Exec(_)
-            | Action::Put(_)
-            | Action::Get(_)
-            | Action::Transfer(_)
-            | Action::Reboot(_)
-            | Action::Hook(_) => true,
-            Action::Assert(_)
-            | Action::WaitFor(_)
-            | Action::WaitUntil(_)
-            | Action::Approve(_)
-            | Action::Block
-            | Action::Call(_) => false,
-        };
-        let has_undo = |step: &&usize| plan.steps[**step].step.undo.is_some();
-        let behind = point.map_or(&[][..], |point| &main[point..]);
-        Self {
-            steps: main.iter().rev().filter(has_undo).flat_map(|step| tasks(step).rev()).collect(),
-            left: main.iter().filter(|step| acts(step) && !has_undo(step)).flat_map(tasks).collect(),
-            points: point.map(|at| tasks(&main[at]).collect()).unwrap_or_default(),
-            behind: behind.iter().filter(has_undo).map(|step| tasks(step).len()).sum(),
+        let (plan, graph): (&Plan, _) = (run.plan(), run.graph());
+        let mut way = Self { steps: Vec::new(), left: Vec::new(), points: Vec::new(), behind: 0 };
+        for task in graph.one_by_one().into_iter().filter(|&task| !graph.is_finally(task)) {
+            let step = graph.step(task);
+            if graph.is_source(task) {
+                let open = plan.acting(step).into_iter().filter(|_| graph.items_of(step).is_none());
+                let open = open.filter(|&step| plan.steps[step].step.undo.is_some());
+                let before = way.steps.len();
+                way.steps.extend(open.map(Undone::Items));
+                way.behind += if way.points.is_empty() { 0 } else { way.steps.len() - before };
+                continue;
+            }
+            let own = &plan.steps[step].step;
+            if own.point_of_no_return && way.points.is_empty() {
+                way.points = graph.tasks_of(step).collect();
+            }
+            if own.undo.is_some() {
+                way.steps.push(Undone::Task(task));
+                way.behind += usize::from(!way.points.is_empty());
+            } else if acts(&own.action) {
+                way.left.push(task);
+            }
         }
+        way.steps.reverse();
+        way
+    }
+}
+
+/// Whether a step changes anything by itself.
+pub(crate) fn acts(action: &Action) -> bool {
+    match action {
+        Action::Run(_)
+        | Action::Exec(_)
+        | Action::Put(_)
+        | Action::Get(_)
+        | Action::Transfer(_)
+        | Action::Reboot(_)
+        | Action::Hook(_) => true,
+        Action::Assert(_)
+        | Action::WaitFor(_)
+        | Action::WaitUntil(_)
+        | Action::Approve(_)
+        | Action::Block
+        | Action::Call(_) => false,
     }
 }

@@ -19,6 +19,7 @@ use crate::planning::{self, Wanted};
 use crate::screen::{BOLD, Out, Screen};
 use crate::tell::names as names_of;
 use crate::visible::visible_lines;
+use crate::way_back::acts;
 use crate::{asking, queue};
 
 pub(super) use many::shares;
@@ -266,26 +267,13 @@ fn policy(policy: OnFailure) -> &'static str {
 
 /// What an undo would do, in its order.
 fn summary(out: &mut Out, plan: &Plan) -> Result<(), Failure> {
-    let main = plan.steps.iter().filter(|s| !s.finally);
-    let acts = |s: &&PlannedStep| match s.step.action {
-        Action::Run(_)
-        | Action::Exec(_)
-        | Action::Put(_)
-        | Action::Get(_)
-        | Action::Transfer(_)
-        | Action::Reboot(_)
-        | Action::Hook(_) => true,
-        Action::Assert(_)
-        | Action::WaitFor(_)
-        | Action::WaitUntil(_)
-        | Action::Approve(_)
-        | Action::Block
-        | Action::Call(_) => false,
-    };
-    let acting: Vec<&PlannedStep> = main.filter(acts).collect();
-    let way: Vec<&str> = acting.iter().rev().filter(|s| s.step.undo.is_some()).map(|s| s.step.id.as_str()).collect();
-    let none: Vec<&str> = acting.iter().filter(|s| s.step.undo.is_none()).map(|s| s.step.id.as_str()).collect();
-    let no_return = acting.iter().find(|s| s.step.point_of_no_return).map(|s| s.step.id.as_str());
+    let main = (0..plan.steps.len()).filter(|&at| !plan.steps[at].finally);
+    let acting: Vec<usize> = main.filter(|&at| acts(&plan.steps[at].step.action)).collect();
+    let id = |at: &usize| plan.steps[*at].step.id.to_string();
+    let has_undo = |at: &&usize| plan.steps[**at].step.undo.is_some();
+    let way = many::way_back(plan, &acting.iter().rev().filter(has_undo).copied().collect::<Vec<_>>());
+    let none: Vec<String> = acting.iter().filter(|at| !has_undo(at)).map(id).collect();
+    let no_return = acting.iter().find(|&&at| plan.steps[at].step.point_of_no_return).map(id);
     out.line(format_args!("way back  {}", if way.is_empty() { "none".to_owned() } else { way.join(", then ") }))?;
     if !none.is_empty() {
         out.line(format_args!("no undo   {}", none.join(", ")))?;

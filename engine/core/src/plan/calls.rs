@@ -68,6 +68,11 @@ impl Builder<'_> {
         let finally = self.steps[index].finally;
         let in_loop = std::iter::successors(Some(index), |&at: &usize| self.steps[at].parent)
             .any(|at| self.steps[at].step.for_each.is_some());
+        if let Some(inner) = runbook.steps.iter().find(|inner| inner.for_each.is_some() && in_loop) {
+            let message =
+                format!("`{}` has a `for_each` in its step `{}`, and is called for each item", call.runbook, inner.id);
+            self.faults.push(Fault::at(FaultCode::Conflict, document.source, call.span, message));
+        }
         if !runbook.finally.is_empty() && (finally || in_loop) {
             let message =
                 format!("`{}` has `finally` steps, so it cannot be called from `finally` or `for_each`", call.runbook);

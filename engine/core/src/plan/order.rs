@@ -1,29 +1,39 @@
-//! An order in which a plan's steps can come about.
+//! An order in which the tasks of a plan can be done.
 
 use std::collections::BTreeSet;
 
-use super::Plan;
+use super::graph::GATE;
+use super::{TaskGraph, TaskIndex};
 
-impl Plan {
-    /// The steps, as indexes into [`Plan::steps`], so that each stands behind all that it needs; where that leaves a choice,
-    /// in the order of the document. A step that needs itself, by a detour, is left out.
-    pub fn order(&self) -> Vec<usize> {
-        let mut unmet: Vec<usize> = self.steps.iter().map(|step| step.needs.len()).collect();
-        let mut after = vec![Vec::new(); self.steps.len()];
-        for (index, step) in self.steps.iter().enumerate() {
-            step.needs.iter().for_each(|need| after[need.step].push(index));
-        }
-        let mut ready: BTreeSet<usize> = (0..unmet.len()).filter(|&step| unmet[step] == 0).collect();
-        let mut order = Vec::with_capacity(self.steps.len());
-        while let Some(step) = ready.pop_first() {
-            order.push(step);
-            for &next in &after[step] {
-                unmet[next] -= 1;
-                if unmet[next] == 0 {
-                    ready.insert(next);
+impl TaskGraph {
+    /// All tasks in the order in which they would be done if one were under way at a time: each after everything that it
+    /// needs, those that could be done at the same moment as they stand in the runbook.
+    pub fn one_by_one(&self) -> Vec<TaskIndex> {
+        let mut unmet: Vec<u32> = self.nodes().map(|node| self.indegree(node)).collect();
+        let ranked = |task: TaskIndex| (self.is_finally(task), self.rank(task), task);
+        let mut gates: Vec<u32> = self.nodes().filter(|&n| n & GATE != 0 && self.indegree(n) == 0).collect();
+        let mut ready: BTreeSet<_> = (0..self.len()).filter(|&n| self.indegree(n) == 0).map(ranked).collect();
+        let mut order = Vec::with_capacity(self.len() as usize);
+        loop {
+            let node = match gates.pop() {
+                Some(gate) => gate,
+                None => match ready.pop_first() {
+                    Some((_, _, task)) => {
+                        order.push(task);
+                        task
+                    }
+                    None => return order,
+                },
+            };
+            for &next in self.after(node) {
+                let open = &mut unmet[self.place_of(next)];
+                *open = open.saturating_sub(1);
+                match (*open, next & GATE) {
+                    (0, 0) => drop(ready.insert(ranked(next))),
+                    (0, _) => gates.push(next),
+                    (_, _) => {}
                 }
             }
         }
-        order
     }
 }

@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Call, Given, Param, Runbook, Step, read_argument};
-use crate::fault::{Fault, FaultCode, Source};
-use crate::ids::RunbookName;
+use super::{Call, Given, Param, ParamKind, Runbook, Step, read_argument};
+use crate::fault::{Fault, FaultCode, Place, Source};
+use crate::ids::{RunbookName, StepId};
 use crate::value::Value;
 
 /// Runbooks that can be called, each with its text, for the places of faults.
@@ -19,7 +19,19 @@ impl Runbook {
 
     /// The calls in it, in the order of the document.
     pub fn calls(&self) -> impl Iterator<Item = &Call> {
-        self.steps.iter().chain(&self.finally).filter_map(|step| step.call())
+        self.calling().map(|(_, call)| call)
+    }
+
+    /// The steps that are calls.
+    fn calling(&self) -> impl Iterator<Item = (&Step, &Call)> {
+        self.steps.iter().chain(&self.finally).filter_map(|step| Some((step, step.call()?)))
+    }
+
+    /// Whether a step is done for each item of a list: its own, or that of a block around it.
+    fn is_looped(&self, step: &Step) -> bool {
+        let above = |id: &StepId| self.steps.iter().chain(&self.finally).find(|step| step.id == *id);
+        let mut around = std::iter::successors(Some(step), |step| step.parent.as_ref().and_then(above));
+        around.any(|step| step.for_each.is_some())
     }
 }
 
@@ -30,7 +42,7 @@ pub fn check_calls(root: &Runbook, source: &Source, library: &Library) -> Vec<Fa
     let mut seen = BTreeSet::from([root.name.clone()]);
     let mut open = vec![(root, source)];
     while let Some((runbook, source)) = open.pop() {
-        for call in runbook.calls() {
+        for (step, call) in runbook.calling() {
             let called = library.get(&call.runbook).map(|(runbook, source)| (runbook, source));
             let itself = (call.runbook == root.name).then_some((root, root_source));
             let called = itself.or(called);
@@ -48,12 +60,56 @@ pub fn check_calls(root: &Runbook, source: &Source, library: &Library) -> Vec<Fa
                 faults.push(fault.did_you_mean(call.runbook.as_str(), library.keys().map(RunbookName::as_str)));
                 continue;
             };
+            faults.extend(
+                misplaced(runbook, step, call, called, library)
+                    .map(|fault| Fault { place: Some(Place { source: source.clone(), span: call.span }), ..fault }),
+            );
             if seen.insert(called.name.clone()) {
                 open.push((called, text));
             }
         }
     }
     faults
+}
+
+/// What a called runbook has, or one that it calls, that cannot be where it is called from. Nothing calls itself here.
+fn misplaced(
+    runbook: &Runbook,
+    step: &Step,
+    call: &Call,
+    called: &Runbook,
+    library: &Library,
+) -> impl Iterator<Item = Fault> {
+    let looped = runbook.is_looped(step);
+    let finally = runbook.finally.iter().any(|other| other.id == step.id);
+    let mut faults = Vec::new();
+    let mut ways = vec![(called, format!("`{}`", called.name))];
+    let mut seen = BTreeSet::new();
+    while let Some((reached, way)) = ways.pop() {
+        if !seen.insert(&reached.name) {
+            continue;
+        }
+        if let Some(inner) = reached.steps.iter().chain(&reached.finally).find(|s| s.for_each.is_some() && looped) {
+            let message = format!(
+                "a `for_each` cannot stand inside of another: {way} has one in its step `{}`, and is called for each item",
+                inner.id
+            );
+            let hint = "make one list of both: each item can be a map with the fields of both";
+            faults.push(Fault::bare(FaultCode::Conflict, message).hint(hint));
+        }
+        if !reached.finally.is_empty() && (looped || finally) {
+            let message = format!("{way} has `finally` steps, so it cannot be called from `finally` or `for_each`");
+            let hint = "make its `finally` steps a runbook of their own, and call that at the end";
+            faults.push(Fault::bare(FaultCode::Conflict, message).hint(hint));
+        }
+        if reached.name == call.runbook && reached.params.iter().any(|param| param.kind == ParamKind::Secret) {
+            let message = format!("{way} has secret parameters, which a call cannot give");
+            faults.push(Fault::bare(FaultCode::BadParam, message));
+        }
+        let next = reached.calls().filter_map(|call| library.get(&call.runbook));
+        ways.extend(next.map(|(next, _)| (next, format!("{way} → `{}`", next.name))));
+    }
+    faults.into_iter()
 }
 
 /// The way from a runbook through one of its calls back to itself, if there is one.

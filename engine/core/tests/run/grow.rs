@@ -243,6 +243,33 @@ fn a_failure_inside_of_a_call_takes_back_what_was_done_around_it() {
 }
 
 #[test]
+fn a_failure_behind_a_call_takes_back_what_the_called_runbook_did() {
+    let yaml = calling("").replace("runbook: x\n", "runbook: x\non_failure: undo\n");
+    let called = CALLED.replace("run: check", "run: check, undo: uncheck");
+    assert_ne!(called, CALLED);
+    let mut m = Machine::start(plan_calling(&yaml, &[&called]));
+    m.exit_with("list[local]", json!({ "vm": "web1", "size": 12 }));
+    m.exit_with("mv/facts[h9]", json!({ "at": "hv1" }));
+    m.exit("mv/check[local]", 0);
+    m.crash();
+    m.exit("last[local]", 1);
+    let mut undone = Vec::new();
+    while m.run.outcome().is_none() {
+        undone.extend(m.wanted());
+        // Its own parameters, not those of whoever called it.
+        assert!(
+            m.jobs().iter().all(|job| env(&m, &job.attempt.task.to_string()).contains(&("size".into(), "12".into())))
+        );
+        let job = m.jobs().remove(0);
+        m.crash();
+        m.exit(&job.attempt.task.to_string(), 0);
+    }
+    assert_eq!(undone, ["carry mv/check[local]#1.undo1", "carry mv/facts[h9]#1.undo1"]);
+    assert_eq!(m.run.outcome(), Some(Outcome::Undone));
+    check_order(m.run.plan(), &m.log);
+}
+
+#[test]
 fn a_value_that_the_called_runbook_refuses_fails_the_call() {
     let mut m = Machine::start(plan_calling(&calling(""), &[CALLED]));
     let events = m.exit_with("list[local]", json!({ "vm": "web1", "size": "many" }));

@@ -207,7 +207,7 @@ pub(super) fn finish(m: &mut Machine) {
 }
 
 /// The first step puts out a list, so that others have items to find out.
-fn list(m: &mut Machine) {
+pub(super) fn list(m: &mut Machine) {
     let job = m.run.wanted().find_map(|effect| match effect {
         Effect::Carry(job) if job.attempt.task.step.as_str() == "list" => Some(job.attempt.task.to_string()),
         Effect::Carry(_)

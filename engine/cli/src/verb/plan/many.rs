@@ -121,3 +121,20 @@ pub(super) fn consists_of(out: &mut Out, plan: &Plan, index: usize) -> Result<()
     }
     out.line(format_args!("   steps    {}", names(&ids)))
 }
+
+/// Steps in the order in which they are taken back; those that go together batch by batch or item by item as one.
+pub(super) fn way_back(plan: &Plan, steps: &[usize]) -> Vec<String> {
+    let one_by_one = |&at: &usize| plan.steps[at].step.for_each.is_some() || !plan.steps[at].step.batch.is_empty();
+    let together = |at: usize| plan.around(at).filter(one_by_one).last();
+    let groups = steps.chunk_by(|&a, &b| together(a).is_some() && together(a) == together(b));
+    let words = |group: &[usize]| -> String {
+        let ids: Vec<&str> = group.iter().map(|&at| plan.steps[at].step.id.as_str()).collect();
+        let ids = ids.join(", then ");
+        match group.first().and_then(|&at| together(at)).map(|at| &plan.steps[at].step) {
+            None => ids,
+            Some(around) if around.for_each.is_some() => format!("{ids} (each item by itself, the last one first)"),
+            Some(_) => format!("{ids} (the last batch first)"),
+        }
+    };
+    groups.map(words).collect()
+}
