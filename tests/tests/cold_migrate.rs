@@ -57,7 +57,12 @@ impl Hosts {
         let boot = std::process::Command::new(root().join("tests/lab/guest-kernel")).output();
         let boot = boot.unwrap_or_else(|error| panic!("guest-kernel: {error}"));
         assert!(boot.status.success(), "{}", shown(&boot));
-        let boot = String::from_utf8_lossy(&boot.stdout).trim().to_owned();
+        // The host has a /root of its own.
+        let (boot, own) = (String::from_utf8_lossy(&boot.stdout).trim().to_owned(), self.dir().join("hosts/hv1/root"));
+        for file in ["vmlinuz", "initramfs.gz"] {
+            let copied = fs::copy(format!("{boot}/{file}"), own.join(file));
+            assert!(copied.is_ok(), "{file}: {copied:?}");
+        }
         let Guest { name, dir, disks, .. } = guest;
         let log = guest.log();
         let xml = format!(
@@ -77,7 +82,7 @@ impl Hosts {
         self.on(
             "hv1",
             &format!(
-                "mkdir -p '{dir}' \"$(dirname '{log}')\" && cd '{dir}' && cp {boot}/* . && truncate -s 32M root.img &&
+                "mkdir -p '{dir}' \"$(dirname '{log}')\" && cd '{dir}' && cp /root/vmlinuz /root/initramfs.gz . && truncate -s 32M root.img &&
                  head -c 3000000 /dev/urandom | dd of=root.img conv=notrunc bs=1M seek=7 status=none &&
                  virsh -q define /root/guest.xml && virsh -q autostart '{name}' && virsh -q start '{name}'"
             ),
