@@ -326,6 +326,52 @@ steps:
     }
 }
 
+/// A hook that puts a secret together of pieces, which nobody can know: the whole is masked wherever it would be kept or shown.
+#[test]
+fn a_secret_that_a_hook_puts_together_is_nowhere() {
+    let secret = format!("left-{}-and-right-{}", std::process::id(), std::process::id());
+    let place = Place::new(PITON);
+    let told = place.outside("told");
+    place.write("piton.toml", &format!("[project]\nnotify = [\"tee\", \"-a\", \"{}\"]\n", told.display()));
+    place.write(
+        "runbooks/pieces.yaml",
+        r#"
+runbook: pieces
+title: Puts a secret together
+params:
+  token: { type: secret, from: "env:TOKEN" }
+steps:
+  - id: talk
+    hosts: local
+    hook: |
+      let left = host.run("printf %s \"${token%%-and-*}\"").out;
+      let right = host.run("printf %s \"${token#*-and-}\"").out;
+      let whole = left + "-and-" + right;
+      log("it is " + whole);
+      notify("it is " + whole);
+      host.exec(["true", whole]);
+      set_output("whole", whole);
+      set_output("inside", [#{ deep: whole }]);
+  - id: fails
+    hosts: local
+    hook: |
+      let left = host.run("printf %s \"${token%%-and-*}\"").out;
+      let right = host.run("printf %s \"${token#*-and-}\"").out;
+      fail("it is " + left + "-and-" + right);
+"#,
+    );
+    let output = place.command(&["run", "pieces"]).env("TOKEN", &secret).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap() + std::str::from_utf8(&output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(5), "{text}");
+    assert!(text.contains("it is ***") && !text.contains(&secret), "{text}");
+    for words in [&["show", "latest", "--events"][..], &["--json", "show", "latest", "--events"], &["logs", "latest"]] {
+        let ran = place.piton(words);
+        assert!(ran.out.contains("***") && !ran.out.contains(&secret), "{words:?}: {}", ran.out);
+    }
+    wait_for(&|| "nobody is told".to_owned(), &|| (lines(&told) == ["it is ***"]).then_some(()));
+    assert_eq!(holding(&place.state(), &secret), Vec::<String>::new());
+}
+
 /// A hook before the action that fails fails the step, and its action does not begin; one after it fails a step whose action
 /// was done.
 #[test]
