@@ -383,3 +383,70 @@ fn an_undo_that_waits_is_told_with_what_it_waits_for() {
       It could start because of b[local] (succeeded).
     ");
 }
+
+#[test]
+fn an_undo_that_hangs_is_stopped_and_waits_for_a_person() {
+    let place = Place::new(PITON);
+    let yaml = r#"runbook: hanging
+on_failure: undo
+steps:
+  - id: a
+    run: 'true'
+    undo: { run: echo hangs; exec sleep 100000, timeout: 1s }
+  - { id: b, run: exit 7 }
+"#;
+    place.write("runbooks/hanging.yaml", yaml);
+    let ran = place.piton(&["run", "hanging"]);
+    assert_eq!(ran.code, 5, "{}", ran.err);
+    assert_snapshot!(place.steady(&ran.err), @"
+    TIME a[local] started
+    TIME a[local] succeeded in SPAN
+    TIME b[local] started
+    TIME b[local] failed: it exited with status 7
+    TIME b[local] is given up; the run goes on without it
+    TIME what was done is being taken back, because b[local] failed
+    TIME a[local] undo started
+    TIME a[local] | hangs
+    TIME a[local] takes longer to take back than it may, and that is being stopped
+    TIME a[local] waits for a decision: its undo failed: it took longer than its timeout and was stopped
+    Run RUN is parked; 1 succeeded, 1 failed.
+    a[local] waits for a decision: its undo failed: it took longer than its timeout and was stopped
+      piton logs RUN 'a[local]'                # look at what it printed
+      piton retry RUN 'a[local]'               # try to take it back again
+      piton resolve RUN 'a[local]' --why TEXT  # it was taken back by hand
+      piton skip RUN 'a[local]' --why TEXT     # leave it as it is
+      piton cancel RUN                         # stop here; `finally` still runs
+    ");
+}
+
+#[test]
+fn what_was_done_under_a_lock_waits_for_it_to_be_taken_back() {
+    let place = Place::new(PITON);
+    let dir = place.outside("").display().to_string();
+    let first = format!(
+        "runbook: first\nsteps:\n  - {{ id: a, run: 'true', undo: 'true', locks: vm/a }}\n  - {{ id: b, run: 'touch {dir}/begun; until test -e {dir}/go; do sleep 0.05; done; exit 7' }}\n"
+    );
+    place.write("runbooks/first.yaml", &first);
+    let second = format!(
+        "runbook: second\nlocks: vm/a\nsteps:\n  - {{ id: keep, run: 'touch {dir}/held; until test -e {dir}/enough; do sleep 0.05; done' }}\n"
+    );
+    place.write("runbooks/second.yaml", &second);
+    let id = place.piton(&["run", "--detach", "first"]).out.trim().to_owned();
+    place.wait_for_file(&place.outside("begun"));
+    let other = place.piton(&["run", "--detach", "second"]).out.trim().to_owned();
+    place.wait_for_file(&place.outside("held"));
+    std::fs::write(place.outside("go"), "").unwrap();
+    place.wait(&["show", &id], |out| out.contains("waits for a decision"));
+    assert_eq!(place.piton(&["undo", &id, "--why", "back"]).code, 0);
+    let shown = place.wait(&["show", &id], |out| out.contains("to be taken back"));
+    assert!(shown.contains("to be taken back, stands in the queue for vm/a"), "{shown}");
+    let why = place.piton(&["why", &id, "a"]).out;
+    assert!(why.contains("is taken back as soon as it has its locks: vm/a"), "{why}");
+    std::fs::write(place.outside("enough"), "").unwrap();
+    place.wait(&["--json", "ls", "--all"], |out| {
+        let runs = out.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let ends: Vec<_> = runs.map(|run| (run["run"].clone(), run["state"].clone())).collect();
+        ends.contains(&(id.clone().into(), "undone".into()))
+            && ends.contains(&(other.clone().into(), "succeeded".into()))
+    });
+}

@@ -357,7 +357,7 @@ fn the_runbooks_that_come_along_pass_with_every_fault() {
             let path = file.unwrap().path();
             if path.to_str().unwrap().ends_with(".test.yaml") {
                 tested += 1;
-                let ran = place.piton(&["test", "--faults", path.to_str().unwrap()]);
+                let ran = place.piton(&["-C", root.to_str().unwrap(), "test", "--faults", path.to_str().unwrap()]);
                 assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
             }
         }

@@ -52,6 +52,27 @@ fn a_plan_tells_how_long_it_takes_once_it_has_been_run() {
 }
 
 #[test]
+fn an_estimate_counts_until_a_run_has_shown_how_long_it_takes() {
+    let place = Place::new(PITON);
+    place.write("runbooks/slow.yaml", &BOOK.replace("  - id: work\n", "  - id: work\n    estimate: 20m\n"));
+    let go = format!("open={}", place.write("now", "").display());
+    let told = place.piton(&["plan", "slow", &go]).out;
+    assert!(told.contains("takes   about 80 min\n"), "{told}");
+    let ran = place.piton(&["-q", "run", "slow", &go]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let told = place.piton(&["plan", "slow", &go]).out;
+    assert!(told.contains("takes   about 60 min\n"), "{told}");
+    let wrong =
+        "runbook: slow\nsteps:\n  - { id: a, wait: { for: 1s }, estimate: 5s }\n  - { id: b, run: x, estimate: 0s }\n";
+    place.write("runbooks/slow.yaml", wrong);
+    let checked = place.piton(&["check", "slow"]);
+    assert_eq!(checked.code, 3, "{}", checked.err);
+    let faults = format!("{}{}", checked.out, checked.err);
+    assert!(faults.contains("`estimate` does nothing on `wait for`"), "{faults}");
+    assert!(faults.contains("`estimate` must be more than zero"), "{faults}");
+}
+
+#[test]
 fn planning_makes_no_store() {
     let place = Place::new(PITON);
     place.write("runbooks/slow.yaml", BOOK);

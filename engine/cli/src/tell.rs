@@ -210,6 +210,9 @@ impl Teller {
                 let which = if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
                 (format!("undo started{which}"), Tone::Plain)
             }
+            Event::UndoTimedOut { .. } => {
+                ("takes longer to take back than it may, and that is being stopped".to_owned(), Tone::Bad)
+            }
             Event::TaskUndone { .. } => ("was taken back".to_owned(), Tone::Good),
             Event::UndoSkipped { .. } => ("is left as it is".to_owned(), Tone::Plain),
             Event::FinallyStarted => ("the steps under `finally` begin".to_owned(), Tone::Detail),
@@ -286,6 +289,7 @@ pub(crate) fn task_of(event: &Event) -> Option<&TaskId> {
         | Event::ResolveStarted { task, .. }
         | Event::TaskReleased { task }
         | Event::UndoAttemptStarted { task, .. }
+        | Event::UndoTimedOut { task, .. }
         | Event::TaskUndone { task }
         | Event::UndoSkipped { task }
         | Event::ApprovalAsked { task, .. }

@@ -71,7 +71,8 @@ impl History {
         spans.push(span);
     }
 
-    /// What a step takes on a host: as it took there, else as on other hosts; `None` where nothing is known.
+    /// What a step takes on a host: as it took there, else as on other hosts, else as its author estimates; `None` where
+    /// nothing is known.
     pub fn of(&self, step: &Step, host: Option<&HostName>) -> Option<Expected> {
         match &step.action {
             Action::WaitFor(span) => return Some(Expected { median: *span, high: *span }),
@@ -89,11 +90,11 @@ impl History {
             | Action::Hook(_)
             | Action::Block => {}
         }
-        let hosts = self.spans.get(&step.id)?;
-        match hosts.get(&host.cloned()) {
+        let known = self.spans.get(&step.id).and_then(|hosts| match hosts.get(&host.cloned()) {
             Some(own) => expected(own.clone()),
             None => expected(hosts.values().flatten().copied().collect()),
-        }
+        });
+        known.or_else(|| step.estimate.map(|span| Expected { median: span, high: span }))
     }
 }
 

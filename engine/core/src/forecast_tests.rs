@@ -53,6 +53,9 @@ fn the_longest_way_counts() {
         ("what is known counts", "{ id: a, run: x }, { id: b, run: x }", vec!["b[local]=4"], Some((4, 4))),
         ("nothing is known", "{ id: a, run: x }", vec![], None),
         ("a wait says it itself", "{ id: a, wait: { for: 5s } }", vec![], Some((5, 5))),
+        ("the author says", "{ id: a, run: x, estimate: 2m }, { id: b, run: x }", vec!["b[local]=4"], Some((124, 124))),
+        ("what was seen says more", "{ id: a, run: x, estimate: 2m }", vec!["a[local]=3,3"], Some((3, 3))),
+        ("other hosts say more", "{ id: a, hosts: [h1, h2], run: x, estimate: 2m }", vec!["a[h1]=3"], Some((3, 3))),
         ("nine of ten", "{ id: a, run: x }", vec!["a[local]=10,1,2,3,4,5,6,7,8,9"], Some((5, 9))),
         ("one of three", "{ id: a, run: x }", vec!["a[local]=7,1,2"], Some((2, 7))),
     ] {

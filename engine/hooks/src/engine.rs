@@ -1,14 +1,15 @@
 //! The Rhai engine behind hooks: what it may do, and how much of it.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
+use rhai::debugger::{DebuggerCommand, DebuggerEvent};
 use rhai::packages::{
     ArithmeticPackage, BasicArrayPackage, BasicFnPackage, BasicIteratorPackage, BasicMapPackage, BasicMathPackage,
     BasicStringPackage, LogicPackage, MoreStringPackage, Package,
 };
-use rhai::{Dynamic, Engine, OptimizationLevel};
+use rhai::{Dynamic, Engine, OptimizationLevel, Position};
 
 use crate::api::{Api, text};
 use crate::scripts::Scripts;
@@ -34,6 +35,8 @@ thread_local! {
     static OPERATIONS: Cell<u64> = const { Cell::new(0) };
     /// How large the process was when the hook last began to compute, in bytes.
     static SIZE: Cell<u64> = const { Cell::new(0) };
+    /// What is being evaluated: in which script, and where in it.
+    static AT: RefCell<(String, Position)> = const { RefCell::new((String::new(), Position::NONE)) };
 }
 
 /// Why an evaluation was ended from outside.
@@ -50,7 +53,29 @@ pub(crate) enum Ended {
 /// To be called before each evaluation, on the thread that evaluates.
 pub(crate) fn begin() {
     OPERATIONS.set(0);
+    AT.take();
     computes();
+}
+
+/// Where the evaluation on this thread has come to: the script, and the place in it.
+pub(crate) fn at() -> (String, Position) {
+    AT.with_borrow(Clone::clone)
+}
+
+/// Remembers where the evaluation is.
+fn note(source: Option<&str>, position: Position) {
+    if is_exhausted() {
+        return;
+    }
+    AT.with_borrow_mut(|at| {
+        let source = source.unwrap_or_default();
+        if at.0 != source {
+            source.clone_into(&mut at.0);
+        }
+        if !position.is_none() {
+            at.1 = position;
+        }
+    });
 }
 
 /// To be called after the hook has waited: what the process grew by meanwhile is not the hook's.
@@ -70,8 +95,17 @@ pub(crate) fn is_exhausted() -> bool {
     OPERATIONS.get() > MAX_OPERATIONS
 }
 
+/// How closely an evaluation is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// It goes as fast as it can.
+    Free,
+    /// Each step is noted, for [`at`]; that takes several times as long.
+    Followed,
+}
+
 /// An engine for one hook.
-pub(crate) fn engine(api: &Api, scripts: &BTreeMap<String, String>) -> Engine {
+pub(crate) fn engine(api: &Api, scripts: &BTreeMap<String, String>, pace: Pace) -> Engine {
     let mut engine = bare();
     engine.set_module_resolver(Scripts::new(scripts.clone()));
     let stop = api.stop();
@@ -89,6 +123,19 @@ pub(crate) fn engine(api: &Api, scripts: &BTreeMap<String, String>) -> Engine {
         }
         (size() > SIZE.get() + MAX_GROWTH).then(|| Dynamic::from(Ended::TooLarge))
     });
+    if pace == Pace::Followed {
+        #[expect(deprecated, reason = "Rhai calls it volatile, not wrong: nothing else tells where an evaluation is")]
+        engine.register_debugger(
+            |_engine, debugger| debugger,
+            |_context, event, _node, source, position| {
+                // Whatever ends a function has gone wrong before.
+                if matches!(event, DebuggerEvent::Start | DebuggerEvent::Step) {
+                    note(source, position);
+                }
+                Ok(DebuggerCommand::StepInto)
+            },
+        );
+    }
     api.register(&mut engine);
     engine
 }

@@ -4,10 +4,25 @@
 
 use rhai::{EvalAltResult, ParseError, Position};
 
-use crate::engine::{Ended, MAX_OPERATIONS};
+use crate::engine::{self, Ended, MAX_OPERATIONS};
 
 /// How many callers are named.
 const MAX_CALLERS: usize = 8;
+
+/// Why an evaluation ended badly.
+#[derive(Debug)]
+pub(crate) struct Wrong {
+    /// In words, with the place.
+    pub(crate) said: String,
+    /// Whether it went over a limit: then its place may not be known yet.
+    pub(crate) limit: bool,
+}
+
+impl From<String> for Wrong {
+    fn from(said: String) -> Self {
+        Self { said, limit: false }
+    }
+}
 
 /// `file:line:column: message`.
 pub(crate) fn syntax(file: &str, error: &ParseError) -> String {
@@ -15,7 +30,7 @@ pub(crate) fn syntax(file: &str, error: &ParseError) -> String {
 }
 
 /// `file:line:column: message (called in file:line:column by …)`.
-pub(crate) fn error(mut error: EvalAltResult, file: &str) -> String {
+pub(crate) fn error(mut error: EvalAltResult, file: &str) -> Wrong {
     let mut file = file.to_owned();
     let mut callers = Vec::new();
     loop {
@@ -37,7 +52,15 @@ pub(crate) fn error(mut error: EvalAltResult, file: &str) -> String {
             _ => break,
         }
     }
-    let position = error.take_position();
+    let mut position = error.take_position();
+    let limit = error.is_system_exception();
+    if limit {
+        // As Rhai tells it, what goes over a limit has the place of the outermost call.
+        let (script, at) = engine::at();
+        if !at.is_none() {
+            (file, position) = (script, at);
+        }
+    }
     let message = message(&error);
     let called = match callers.is_empty() {
         true => String::new(),
@@ -48,7 +71,9 @@ pub(crate) fn error(mut error: EvalAltResult, file: &str) -> String {
             format!(" (called at {}{more})", callers.join(", "))
         }
     };
-    format!("{}{message}{called}", place(&file, position))
+    let stopped =
+        matches!(&error, EvalAltResult::ErrorTerminated(why, _) if why.clone().try_cast() == Some(Ended::Stopped));
+    Wrong { said: format!("{}{message}{called}", place(&file, position)), limit: limit && !stopped }
 }
 
 fn message(error: &EvalAltResult) -> String {
@@ -75,8 +100,9 @@ fn message(error: &EvalAltResult) -> String {
 }
 
 /// What is said of a hook that went on to its end after it had used up its operations.
-pub(crate) fn exhausted(file: &str) -> String {
-    format!("{}{}", place(file, Position::NONE), too_long())
+pub(crate) fn exhausted() -> Wrong {
+    let (script, at) = engine::at();
+    Wrong { said: format!("{}{}", place(&script, at), too_long()), limit: true }
 }
 
 fn too_long() -> String {

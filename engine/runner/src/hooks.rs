@@ -3,10 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use futures_util::future::BoxFuture;
 use piton_core::digest::Digest;
 use piton_core::ids::{HostName, JobId};
 use piton_core::run::{CallKind, HookText, Run};
 use piton_core::value::{Map, Value};
+use tokio::runtime::Handle;
+
+/// How much memory the evaluating thread has for calls within calls. Rhai takes some KiB for each, far more in a debug build.
+pub const STACK: usize = 32 << 20;
 
 /// Evaluates hooks.
 pub trait Hooks: Send + Sync {
@@ -14,6 +19,19 @@ pub trait Hooks: Send + Sync {
     /// it may block. Whatever is not a function of the order must be asked of the world: a hook that is evaluated again
     /// with the same answers must ask for the same things in the same order.
     fn evaluate(&self, order: &HookOrder, world: Arc<dyn HookWorld>) -> Result<Map<String, Value>, String>;
+
+    /// Has `work`, which evaluates a hook, done on a thread of its own, where it may block. Called where the run is driven.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    fn begin(&self, work: Box<dyn FnOnce() + Send>) -> std::io::Result<()> {
+        std::thread::Builder::new().name("hook".to_owned()).stack_size(STACK).spawn(work).map(drop)
+    }
+
+    /// Waits on such a thread until a hook is answered.
+    fn wait(&self, runtime: &Handle, answer: BoxFuture<'_, Result<Value, CallError>>) -> Result<Value, CallError> {
+        runtime.block_on(answer)
+    }
 }
 
 /// What is to be evaluated.

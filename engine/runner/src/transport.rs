@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use piton_core::digest::Digest;
 use piton_core::ids::{HostName, JobId, RunId};
-use piton_core::run::{BootId, Exit, LossCause, Refusal};
+use piton_core::run::{BootId, CallKind, Exit, LossCause, Refusal};
 use piton_core::runbook::Manner;
 use piton_core::time::Timestamp;
 use secrecy::SecretString;
@@ -82,6 +82,8 @@ pub struct JobSpec {
     pub become_user: Option<String>,
     /// What ends it.
     pub ends: Ends,
+    /// What a hook asks for with it, where one does: for transports that answer without a shell.
+    pub call: Option<CallKind>,
 }
 
 /// What ends a job.

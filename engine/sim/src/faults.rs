@@ -10,6 +10,7 @@ use piton_core::fault::Fault;
 use piton_core::ids::Part;
 use piton_core::plan::Plan;
 use piton_core::run::{Outcome, TaskState};
+use piton_core::runbook::Step;
 use piton_core::testing::{End, Exception, FaultKind, means};
 
 use crate::journal::Trouble;
@@ -99,9 +100,9 @@ fn kinds(plan: &Plan, site: &Site) -> Vec<FaultKind> {
         return vec![FaultKind::Fails, FaultKind::FailsAfter, FaultKind::Unreachable, FaultKind::Gone];
     }
     let step = site.task.as_ref().and_then(|task| plan.steps.iter().find(|p| p.step.id == task.step));
-    // Neither `timeout` nor `verify` is about what takes a step back.
     let undo = site.part == Part::Undo;
-    let timeout = !undo && step.is_some_and(|planned| planned.step.timeout.is_some());
+    let limit = |step: &Step| if undo { step.undo_limit() } else { step.timeout };
+    let timeout = step.is_some_and(|planned| limit(&planned.step).is_some());
     let mut kinds = vec![FaultKind::Fails, FaultKind::Lost, FaultKind::Unreachable, FaultKind::Gone];
     if timeout {
         kinds.push(FaultKind::TimesOut);

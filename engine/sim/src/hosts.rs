@@ -24,6 +24,7 @@ use secrecy::ExposeSecret as _;
 
 use crate::clock::JumpingClock;
 use crate::effects::Effects;
+use crate::file;
 use crate::site::{Planted, Site, environment};
 use crate::world::Stage;
 
@@ -147,7 +148,12 @@ impl Hosts {
         }
         let env = environment(spec);
         let question = Question { job: &spec.id, host: &spec.host, script: &spec.script, env: &env };
-        let reply = match self.test.reply(&question, &inner.stage.world) {
+        let file = file::asked(spec);
+        let answered = match &file {
+            Some(file) => Ok(file.reply(&inner.stage.world, &spec.host, &Self::boot())),
+            None => self.test.reply(&question, &inner.stage.world),
+        };
+        let reply = match answered {
             Ok(reply) => reply,
             Err(unanswered) => {
                 inner.unanswered.push(*unanswered.0);
@@ -156,12 +162,17 @@ impl Hosts {
         };
         let works =
             !matches!(strikes, Some(FaultKind::Fails | FaultKind::Silent | FaultKind::TimesOut | FaultKind::Lost));
-        let effect = !reply.changes.is_empty() || reply.later.is_some();
+        let written = file.as_ref().and_then(|file| file.content);
+        let effect = !reply.changes.is_empty() || reply.later.is_some() || written.is_some();
         let part = spec.id.part;
         let task = spec.id.attempt.task.clone();
         let what = format!("`{}` of {task}", part_word(part));
         if works && effect {
             self.take_effect(&mut inner, spec, &reply, now, &what);
+            if let (Some(file), Some(content)) = (&file, written) {
+                let because = format!("after {what} on {}", spec.host);
+                inner.stage.write(&spec.host, file.path, content, now, &because);
+            }
         }
         inner.sites.push(Site { key: key.to_owned(), task: Some(task), part, what, effect, transfer: false });
         let mut job = Job {

@@ -6,12 +6,14 @@
 pub mod clock;
 mod effects;
 mod faults;
+mod file;
 mod hosts;
 pub mod journal;
 mod output;
 mod play;
 mod secrets;
 mod site;
+mod turns;
 mod world;
 
 pub use faults::{Verdict, test};

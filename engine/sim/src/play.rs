@@ -11,7 +11,7 @@ use piton_core::run::{Event, Outcome, Recorded, Run, TaskState, Word};
 use piton_core::testing::{Said, Say, Test, World};
 use piton_core::time::Timestamp;
 use piton_runner::clock::Clock;
-use piton_runner::hooks::NoHooks;
+use piton_runner::hooks::Hooks;
 use piton_runner::journal::Journal;
 use piton_runner::observer::{Notice, Observer};
 use piton_runner::output::Stream;
@@ -24,6 +24,7 @@ use crate::journal::{MemoryJournal, Trouble};
 use crate::output::MemoryOutputs;
 use crate::secrets::SimSecrets;
 use crate::site::{Planted, Site};
+use crate::turns::{InTurn, Turns};
 use crate::world::Stage;
 
 /// When every simulated run begins: 2000-01-01T00:00:00Z.
@@ -33,12 +34,14 @@ const BEGINS: Timestamp = Timestamp(946_684_800_000);
 const ENGINES: usize = 1_000;
 
 /// A test and the plan that it makes of its runbook.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Staged {
     /// The test.
     pub test: Arc<Test>,
     /// The plan.
     pub plan: Plan,
+    /// What evaluates its hooks.
+    pub hooks: Arc<dyn Hooks>,
 }
 
 /// What is made to go wrong.
@@ -73,15 +76,28 @@ pub(crate) fn play(staged: &Staged, scenario: &Scenario) -> Result<Played, Strin
     let stage = Stage::new(staged.test.clone(), world, BEGINS);
     let hosts = Hosts::new(staged.test.clone(), &staged.plan, clock.clone(), stage, scenario.planted.clone());
     let (stuck, hears_stuck) = watch::channel(false);
+    let turns = Arc::<Turns>::default();
     let runtime = {
-        let (clock, hosts) = (clock.clone(), Arc::downgrade(&hosts));
+        let (clock, hosts, turns) = (clock.clone(), Arc::downgrade(&hosts), turns.clone());
         tokio::runtime::Builder::new_current_thread()
             .enable_time()
-            .on_thread_park(move || idle(&clock, &hosts, &stuck))
+            .on_thread_park(move || {
+                if turns.go() {
+                    // What came of it has to be looked at before the clock moves.
+                    tokio::spawn(async {});
+                } else {
+                    idle(&clock, &hosts, &stuck);
+                }
+            })
             .build()
             .map_err(|error| format!("the system does not let us wait for anything: {error}"))?
     };
-    runtime.block_on(Player::new(staged, scenario, clock, hosts, hears_stuck).play())
+    let player = Player::new(staged, scenario, clock, hosts, hears_stuck, turns.clone());
+    let played = runtime.block_on(player.play());
+    // Hooks that nobody wants any more hear of it when the runtime goes.
+    drop(runtime);
+    turns.end();
+    played
 }
 
 /// Nothing can go on at this moment: go to the next one at which something can.
@@ -110,6 +126,7 @@ struct Player<'a> {
     prompter: Arc<Prompter>,
     outputs: Arc<MemoryOutputs>,
     stuck: watch::Receiver<bool>,
+    turns: Arc<Turns>,
     complaints: Vec<Fault>,
     id: RunId,
 }
@@ -121,6 +138,7 @@ impl<'a> Player<'a> {
         clock: Arc<JumpingClock>,
         hosts: Arc<Hosts>,
         stuck: watch::Receiver<bool>,
+        turns: Arc<Turns>,
     ) -> Self {
         let journal = Arc::<MemoryJournal>::default();
         if let Some((append, trouble)) = scenario.crash {
@@ -131,7 +149,7 @@ impl<'a> Player<'a> {
         let prompter =
             Arc::new(Prompter { says, said: AtomicUsize::new(0), journal: journal.clone(), clock: clock.clone(), id });
         let outputs = Arc::default();
-        Self { staged, scenario, clock, hosts, journal, prompter, outputs, stuck, complaints: Vec::new(), id }
+        Self { staged, scenario, clock, hosts, journal, prompter, outputs, stuck, turns, complaints: Vec::new(), id }
     }
 
     fn ports(&self) -> Ports {
@@ -140,7 +158,7 @@ impl<'a> Player<'a> {
             transport: self.hosts.clone(),
             clock: self.clock.clone(),
             outputs: self.outputs.clone(),
-            hooks: Arc::new(NoHooks),
+            hooks: Arc::new(InTurn { hooks: self.staged.hooks.clone(), turns: self.turns.clone() }),
             observer: self.prompter.clone(),
             secrets: Arc::new(SimSecrets(self.staged.test.secrets.clone())),
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use piton_core::ids::{JobId, RunId, TaskId};
 use piton_core::plan::Plan;
-use piton_core::run::{Event, Recorded, Run, TaskState};
+use piton_core::run::{Event, Hold, Recorded, Run, TaskState};
 
 /// Checks a whole log: each attempt starts once, after everything that its task needs.
 ///
@@ -41,7 +41,16 @@ pub fn check_order(plan: &Plan, log: &[Recorded<Event>]) {
             Event::UndoAttemptStarted { task, .. } => {
                 let tried = started.iter().any(|(t, _)| t == task);
                 assert!(tried, "{task} is undone although it never began");
+                let index = run.graph().find(task).expect("the task is in the plan");
+                let free = run.step_of(index).locks.is_empty();
+                assert!(free || held.contains(&Some(task.clone())), "{task} is undone without its locks");
             }
+            // Whoever waited for a decision gives up what it held.
+            Event::UndoStarted { .. } | Event::FinallyStarted => {
+                let holds = |task: &TaskId| run.graph().find(task).is_some_and(|t| run.task(t).hold != Hold::No);
+                held.retain(|task| task.as_ref().is_none_or(holds));
+            }
+            Event::TaskUndone { task } | Event::UndoSkipped { task } => drop(held.remove(&Some(task.clone()))),
             Event::LocksTaken { task } => assert!(held.insert(task.clone()), "{task:?} took its locks twice"),
             Event::TakenOver { tasks, .. } => {
                 for taken in tasks {
@@ -85,10 +94,7 @@ pub fn check_order(plan: &Plan, log: &[Recorded<Event>]) {
             | Event::RunPaused { .. }
             | Event::RunResumed
             | Event::CancelStarted
-            | Event::UndoStarted { .. }
-            | Event::TaskUndone { .. }
-            | Event::UndoSkipped { .. }
-            | Event::FinallyStarted
+            | Event::UndoTimedOut { .. }
             | Event::RunEnded { .. } => {}
         }
     }

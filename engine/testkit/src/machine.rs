@@ -231,7 +231,10 @@ impl Machine {
             .run
             .wanted()
             .filter_map(|effect| match effect {
-                Effect::Wake { timer, at } => Some((timer.what == TimerKind::Deadline, *at, timer.clone())),
+                Effect::Wake { timer, at } => {
+                    let deadline = matches!(timer.what, TimerKind::Deadline | TimerKind::Undo);
+                    Some((deadline, *at, timer.clone()))
+                }
                 Effect::Fetch
                 | Effect::Carry(_)
                 | Effect::Stop(_)

@@ -164,7 +164,8 @@ fn write_step(yaml: &mut String, letter: char, index: usize, step: &AnyStep) {
         (step.barrier && !needs.is_empty(), "barrier: true"),
         (step.unless, "unless: look"),
         (step.verify, "verify: { run: look, within: 10s, every: 3s }"),
-        (step.undo && letter == 's', "undo: back"),
+        (step.undo && letter == 's' && step.safe, "undo: { run: back, timeout: 30s }"),
+        (step.undo && letter == 's' && !step.safe, "undo: back"),
         (step.safe, "repeat: safe"),
         (step.timeout, "timeout: 60s"),
     ] {

@@ -222,6 +222,7 @@ impl Manner for Display {
             | Event::HookEnded { .. }
             | Event::TransferProgressed { .. }
             | Event::AttemptTimedOut { .. }
+            | Event::UndoTimedOut { .. }
             | Event::ProbeScheduled { .. }
             | Event::ProbeStarted { .. }
             | Event::WaitStarted { .. }

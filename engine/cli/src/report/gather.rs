@@ -238,7 +238,7 @@ impl Story {
         };
         if let Event::AttemptStarted { task, attempt, .. } = &recorded.event {
             self.attempts.entry(task.clone()).or_default().push(begin(*attempt, false));
-        } else if let Event::UndoAttemptStarted { task, attempt } = &recorded.event {
+        } else if let Event::UndoAttemptStarted { task, attempt, .. } = &recorded.event {
             self.attempts.entry(task.clone()).or_default().push(begin(*attempt, true));
         } else if let Event::JobExited { job, exit, printed, .. } = &recorded.event {
             self.job(job, format!("exited with {exit}"), exit.is_success(), printed.clone());

@@ -217,6 +217,7 @@ async fn facts(transport: Arc<dyn Transport>, run: RunId, host: HostName) -> Res
         secrets: Vec::new(),
         become_user: None,
         ends: Ends::Exit,
+        call: None,
     };
     let mut answer = Answered::default();
     let end = transport.carry(&spec, Launch::Fresh, &mut answer, &Unheard).await;

@@ -198,7 +198,10 @@ fn span(task: &Task, now: Timestamp) -> Option<std::time::Duration> {
 /// What there is to say about where a task stands.
 pub(crate) fn detail(run: &Run, id: &TaskId, task: &Task, times: &Times) -> String {
     let undo = match &task.undo {
-        Undo::Not => None,
+        Undo::Not => match (&task.state, &task.hold) {
+            (TaskState::Waiting, _) | (_, Hold::No | Hold::Taken(_)) => None,
+            (_, Hold::Asked(locks)) => Some(format!("to be taken back, stands in the queue for {}", names(locks))),
+        },
         Undo::Active { .. } | Undo::Over(_) => Some("being taken back".to_owned()),
         Undo::Parked(_, cause) => Some(format!("its undo failed: {cause}")),
         Undo::Done => Some("taken back".to_owned()),

@@ -214,7 +214,7 @@ fn play(test: Test, runbook: &Runbook, found: &Found, library: &Library, faults:
     let (file, name) = (test.source.name.to_string(), test.name.clone());
     let test = Arc::new(test);
     let verdict = plan(&test, runbook, found, library).and_then(|plan| {
-        let staged = Staged { test: test.clone(), plan };
+        let staged = Staged { test: test.clone(), plan, hooks: Arc::new(piton_hooks::RhaiHooks) };
         piton_sim::test(&staged, faults)
             .map_err(|error| vec![test.complaint(format!("the engine could not go on: {error}"))])
     });

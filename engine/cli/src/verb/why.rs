@@ -216,7 +216,10 @@ fn taking_back(run: &Run, task: TaskIndex) -> Option<(String, Option<TaskIndex>)
         Undo::Left => ("is left as it is: a person said so".to_owned(), None),
         Undo::Not if run.phase() == Phase::Undoing && run.can_undo(task) => {
             let ahead = run.way_back().ok()?.steps.first()?.task;
-            if ahead == task {
+            if let Hold::Asked(locks) = &run.task(task).hold {
+                let names: Vec<String> = locks.iter().map(ToString::to_string).collect();
+                (format!("is taken back as soon as it has its locks: {}", names.join(", ")), None)
+            } else if ahead == task {
                 ("is taken back next".to_owned(), None)
             } else {
                 (format!("will be taken back after {}", run.graph().id(ahead)), Some(ahead))

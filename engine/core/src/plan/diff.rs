@@ -47,7 +47,7 @@ pub struct FieldChange {
 impl FieldChange {
     /// Whether the field only serves people, and what the step does is the same.
     pub fn is_wording(&self) -> bool {
-        matches!(self.field.as_str(), "title") || self.field.starts_with("tags")
+        matches!(self.field.as_str(), "title" | "estimate") || self.field.starts_with("tags")
     }
 }
 

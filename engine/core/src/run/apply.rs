@@ -111,7 +111,10 @@ impl Run {
             Event::RunResumed => self.run_resumed(),
             Event::CancelStarted => self.cancel_started(at),
             Event::UndoStarted { because } => self.undo_started(because.as_ref(), at),
-            Event::UndoAttemptStarted { task, attempt } => self.undo_attempt_started(task, *attempt, at),
+            Event::UndoAttemptStarted { task, attempt, deadline } => {
+                self.undo_attempt_started(task, *attempt, *deadline, at)
+            }
+            Event::UndoTimedOut { task, attempt } => self.undo_timed_out(task, *attempt),
             Event::TaskUndone { task } => self.task_undone(task),
             Event::UndoSkipped { task } => self.undo_skipped(task),
             Event::FinallyStarted => self.finally_started(),

@@ -88,8 +88,13 @@ impl Draft {
             }
             Input::JobStopped { job, exit, printed } => {
                 if let Some(task) = self.current(job) {
+                    let undo = self.run.task(task).undo.clone();
                     self.push(Event::JobStopped { job: job.clone(), exit: *exit, printed: printed.clone() });
-                    self.stopped(task, job.part);
+                    if job.part == Part::Undo {
+                        self.undo_stopped(task, &undo);
+                    } else {
+                        self.stopped(task, job.part);
+                    }
                 }
             }
             Input::JobLost { job, why } => {

@@ -59,6 +59,8 @@ pub enum TimerKind {
     Probe,
     /// A `wait for` is over.
     Wait,
+    /// An undo has taken too long; `attempt` is the number of its try.
+    Undo,
 }
 
 /// A change of what is wanted, so that nobody has to compare the whole.

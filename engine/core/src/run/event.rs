@@ -366,6 +366,16 @@ pub enum Event {
         task: TaskId,
         /// The number of this try, from 1.
         attempt: u32,
+        /// When it has taken too long.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deadline: Option<Timestamp>,
+    },
+    /// The undo took longer than it may; it is being stopped.
+    UndoTimedOut {
+        /// Of which task.
+        task: TaskId,
+        /// The number of the try.
+        attempt: u32,
     },
     /// The task was taken back.
     TaskUndone {

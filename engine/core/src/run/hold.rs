@@ -11,7 +11,7 @@ use super::cause::FailureCause;
 use super::decide::Draft;
 use super::effect::{Change, Effect};
 use super::event::Event;
-use super::state::Run;
+use super::state::{Phase, Run};
 
 /// How far a run or task has come with the locks that it must have.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -139,9 +139,18 @@ impl Draft {
         }
         match self.run.locks_of(task) {
             Ok(locks) => self.push(Event::LocksAsked { task: Some(self.name(task)), locks }),
-            Err(error) => self.unstartable(task, FailureCause::Expression(error)),
+            Err(error) => self.cannot_begin(task, FailureCause::Expression(error)),
         }
         false
+    }
+
+    /// Neither the task nor, while the run is being undone, its undo can begin.
+    fn cannot_begin(&mut self, task: TaskIndex, cause: FailureCause) {
+        if self.run.phase == Phase::Undoing {
+            self.undo_failed(task, cause);
+        } else {
+            self.unstartable(task, cause);
+        }
     }
 
     /// The store says how it stands with the locks of the run or a task.
@@ -157,7 +166,7 @@ impl Draft {
             (None, task, _) => self.push(Event::LocksTaken { task: task.cloned() }),
             (Some(why), Some(task), Some(index)) => {
                 self.push(Event::LocksRefused { task: task.clone(), why: why.to_owned() });
-                self.unstartable(index, FailureCause::Deadlock(why.to_owned()));
+                self.cannot_begin(index, FailureCause::Deadlock(why.to_owned()));
             }
             // What a run asks for as a whole it asks for first: nobody can wait for it then.
             (Some(_), _, _) => {}

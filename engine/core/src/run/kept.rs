@@ -66,12 +66,16 @@ impl Run {
         let mut effects = Vec::new();
         let timer = |what, round| TimerId { task: self.graph.id(index).clone(), what, attempt: task.attempts, round };
         let stopping = match (&task.state, &task.undo) {
-            (_, Undo::Active { stopping, .. }) => *stopping,
+            (_, Undo::Active { stopping, .. }) => stopping.is_some(),
             (TaskState::Active(attempt), _) => attempt.stopping.is_some(),
             (_, _) => false,
         };
         if let Some(job) = self.job_of(index, task) {
             effects.push(if stopping { Effect::Stop(job) } else { Effect::Carry(job) });
+        }
+        if let Undo::Active { number, deadline: Some(at), stopping: None, .. } = task.undo {
+            let timer = TimerId { attempt: number, ..timer(TimerKind::Undo, 0) };
+            effects.push(Effect::Wake { timer, at });
         }
         if let Hold::Asked(_) = task.hold {
             effects.push(Effect::Hold(Some(self.graph.id(index).clone())));

@@ -56,9 +56,8 @@ impl Draft {
             },
             Word::Retry { task, .. } => match self.parked(task)? {
                 (_, Undo::Parked(..)) if self.run.paused.is_some() => Err(PAUSED.to_owned()),
-                (_, Undo::Parked(number, _)) => {
-                    Ok(vec![Event::UndoAttemptStarted { task: task.clone(), attempt: number + 1 }])
-                }
+                (_, Undo::Parked(0, _)) => Ok(vec![Event::TaskReleased { task: task.clone() }]),
+                (index, Undo::Parked(number, _)) => Ok(vec![self.run.undo_begins(index, number + 1, self.now)]),
                 (_, Undo::Not | Undo::Active { .. } | Undo::Over(_) | Undo::Done | Undo::Left) => {
                     Ok(vec![Event::TaskReleased { task: task.clone() }])
                 }

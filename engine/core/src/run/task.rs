@@ -146,12 +146,14 @@ pub enum Undo {
         since: Timestamp,
         /// The boot id of its host, once it was seen to begin.
         boot: Option<BootId>,
-        /// The run was cancelled: it is being stopped.
-        stopping: bool,
+        /// When it has taken too long.
+        deadline: Option<Timestamp>,
+        /// Why it is being stopped, if it is.
+        stopping: Option<Stopping>,
     },
     /// The undo script ended or was lost; what follows is about to be decided.
     Over(u32),
-    /// It failed, and a person must decide.
+    /// It failed, and a person must decide; 0: it could not begin.
     Parked(u32, FailureCause),
     /// Taken back.
     Done,

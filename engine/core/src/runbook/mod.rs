@@ -174,12 +174,18 @@ pub struct Step {
     pub verify: Option<Probe>,
     /// How to take it back.
     pub undo: Option<Script>,
+    /// How long taking it back may take; else as long as an attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo_timeout: Option<Duration>,
     /// Whether a lost attempt may be run again.
     pub repeat: Repeat,
     /// Whether a failed attempt is tried again.
     pub retry: Option<Retry>,
     /// Bounds connecting, starting and running of one attempt.
     pub timeout: Option<Duration>,
+    /// How long an attempt usually takes, as long as no run has shown it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<Duration>,
     /// The user to become on the host, through `sudo -n`.
     #[serde(rename = "become")]
     pub become_user: Option<String>,
@@ -250,6 +256,11 @@ impl Step {
                 | Action::Call(_),
             ) => None,
         }
+    }
+
+    /// How long taking it back may take.
+    pub fn undo_limit(&self) -> Option<Duration> {
+        self.undo_timeout.or(self.timeout)
     }
 
     /// How long an attempt may take.

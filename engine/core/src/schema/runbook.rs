@@ -152,7 +152,7 @@ pub(super) const SHAPES: &[Shape] = &[
             may("max_parallel", Integer(1, 100_000), "How many of its hosts or items may be under way at once."),
             may("unless", Script, "A script that exits 0 where the work is done already."),
             may("verify", Either(&[Script, A("verify")]), "A script that must exit 0 afterwards."),
-            may("undo", Script, "A script that takes the step back; also run where the step only may have happened."),
+            may("undo", Either(&[Script, A("undo")]), "Takes the step back, also where it only may have happened."),
             may("shell", Text, "The interpreter of the step's scripts (sh)."),
             may(
                 "repeat",
@@ -164,11 +164,8 @@ pub(super) const SHAPES: &[Shape] = &[
                 Either(&[Integer(1, 10_000), A("retry")]),
                 "How a failed attempt is tried again: how many times, or a map.",
             ),
-            may(
-                "timeout",
-                Duration,
-                "How long one attempt may take, connecting included; then everything in it is killed.",
-            ),
+            may("timeout", Duration, "How long one attempt may take, connecting included; then all of it is killed."),
+            may("estimate", Duration, "How long it usually takes, as long as no run has shown it."),
             may("become", Matching(USER), "The user to become on the host, through `sudo -n`."),
             may("env", Map(ENV, &Template), "Further environment variables for its scripts."),
             may(
@@ -358,6 +355,16 @@ pub(super) const SHAPES: &[Shape] = &[
             must("run", Script, "The script."),
             may("within", Duration, "How long to go on asking; left out: once."),
             may("every", Duration, "The pause between two questions (2s)."),
+        ],
+        one_of: &[],
+        example: EXAMPLE,
+    },
+    Shape {
+        name: "undo",
+        help: "A script that takes the step back.",
+        fields: &[
+            must("run", Script, "The script."),
+            may("timeout", Duration, "How long it may take; left out: as long as the step."),
         ],
         one_of: &[],
         example: EXAMPLE,

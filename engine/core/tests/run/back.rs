@@ -131,13 +131,13 @@ proptest! {
             match next {
                 Some(Effect::Carry(job)) => drop(m.exit(&job.attempt.task.to_string(), u8::from(answers.next() == Some(&0)))),
                 Some(Effect::Stop(job)) => drop(m.stopped(&job.attempt.task.to_string())),
+                Some(Effect::Hold(task)) => drop(m.grant(task)),
                 Some(
                     Effect::Wake { .. }
                     | Effect::Fetch
                     | Effect::Transfer(_)
                     | Effect::Hook(_)
-                    | Effect::Answer { .. }
-                    | Effect::Hold(_),
+                    | Effect::Answer { .. },
                 )
                 | None => break,
             }
@@ -154,7 +154,7 @@ proptest! {
 }
 
 fn undo_began(event: &Event) -> Option<piton_core::ids::TaskId> {
-    if let Event::UndoAttemptStarted { task, attempt: 1 } = event { Some(task.clone()) } else { None }
+    if let Event::UndoAttemptStarted { task, attempt: 1, .. } = event { Some(task.clone()) } else { None }
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Locks as the run sees them: nothing begins before they are taken, and they are given back.
 
 use piton_core::lock::Lock;
-use piton_core::run::{Change, Event, Input, Outcome, Word};
-use piton_testkit::machine::{Machine, task};
+use piton_core::run::{Change, Event, Hold, Input, Outcome, Word};
+use piton_testkit::machine::{Machine, check_order, task};
 use piton_testkit::plans::{plan, plan_with};
 
 use super::short;
@@ -123,4 +123,77 @@ fn a_lock_whose_name_is_no_name_starts_nothing() {
     let mut m = Machine::start(plan(STEPS));
     m.exit_with("look[local]", serde_json::json!({ "disk": "s da" }));
     assert_eq!(m.states()[1..], ["act[h1] parked", "act[h2] waiting"]);
+}
+
+const BACK: &str = "runbook: x\non_failure: undo\nsteps:\n  - { id: a, run: a, undo: back, locks: l }\n  - { id: b, run: b, undo: back, locks: l }\n  - { id: c, run: c }\n";
+
+/// Both are done and have given their lock back; `c` fails.
+fn going_back() -> Machine {
+    let mut m = Machine::start(plan(BACK));
+    for step in ["a[local]", "b[local]"] {
+        m.grant(Some(task(step)));
+        m.exit(step, 0);
+    }
+    m.exit("c[local]", 1);
+    m
+}
+
+#[test]
+fn what_was_done_under_a_lock_is_taken_back_under_it() {
+    let mut m = going_back();
+    assert_eq!(m.wanted(), ["hold b[local]"], "not before it has the lock again");
+    assert!(!m.run.is_parked());
+    assert_eq!(m.run.waits().unwrap().text, "waits for l");
+    m.crash();
+    m.grant(Some(task("b[local]")));
+    assert_eq!(m.wanted(), ["carry b[local]#1.undo1"]);
+    m.exit("b[local]", 1);
+    assert!(m.run.is_parked(), "and it keeps the lock while a person thinks");
+    m.say(Word::Retry { task: task("b[local]"), why: String::new() });
+    assert_eq!(m.wanted(), ["carry b[local]#2.undo1"]);
+    m.exit("b[local]", 0);
+    assert_eq!(m.wanted(), ["hold a[local]"], "b has given it back");
+    m.grant(Some(task("a[local]")));
+    m.exit("a[local]", 0);
+    assert_eq!(m.run.outcome(), Some(Outcome::Undone));
+    check_order(m.run.plan(), &m.log);
+}
+
+#[test]
+fn an_undo_that_would_wait_for_its_lock_for_ever_waits_for_a_person_instead() {
+    let mut m = going_back();
+    let refuse = |m: &mut Machine| m.tell(Input::LocksRefused { task: Some(task("b[local]")), why: "a circle".into() });
+    let events = refuse(&mut m);
+    assert_eq!(short(&events), ["locks_refused b[local]", "task_parked b[local]"]);
+    assert!(m.run.is_parked());
+    m.say(Word::Retry { task: task("b[local]"), why: String::new() });
+    assert_eq!(m.wanted(), ["hold b[local]"], "it asks anew");
+    m.crash();
+    refuse(&mut m);
+    m.say(Word::Skip { task: task("b[local]"), why: "left".into() });
+    assert_eq!(m.wanted(), ["hold a[local]"]);
+    m.say(Word::Cancel { why: String::new() });
+    assert_eq!(m.run.outcome(), Some(Outcome::Cancelled), "whoever stands in the queue leaves it");
+}
+
+#[test]
+fn a_parked_task_that_is_not_taken_back_keeps_its_lock_from_nobody() {
+    let yaml = "runbook: x\nsteps:\n  - { id: a, run: a, undo: back, locks: l }\n  - { id: b, run: b, locks: l }\nfinally:\n  - { id: f, run: f, locks: l }\n";
+    let parked = || {
+        let mut m = Machine::start(plan(yaml));
+        m.grant(Some(task("a[local]")));
+        m.exit("a[local]", 0);
+        m.grant(Some(task("b[local]")));
+        m.exit("b[local]", 1);
+        assert!(matches!(m.run.task(1).hold, Hold::Taken(_)));
+        m
+    };
+    let mut m = parked();
+    m.say(Word::Undo { why: "back".into() });
+    assert_eq!(m.run.task(1).hold, Hold::No, "nobody takes b back: a must not wait for it");
+    assert_eq!(m.wanted(), ["hold a[local]"]);
+    let mut m = parked();
+    m.say(Word::Cancel { why: "enough".into() });
+    assert_eq!(m.run.task(1).hold, Hold::No, "nobody decides on b any more: f must not wait for it");
+    assert_eq!(m.wanted(), ["hold f[local]"]);
 }

@@ -1,6 +1,6 @@
 //! Taking back: in reverse order, what happened and what may have.
 
-use piton_core::run::{Outcome, Word};
+use piton_core::run::{FailureCause, LossCause, Outcome, Undo, Word};
 use piton_testkit::machine::{Machine, task};
 use piton_testkit::plans::plan;
 
@@ -34,6 +34,7 @@ fn what_began_last_is_taken_back_first_wherever_it_stands_in_the_plan() {
     m.exit("b[local]", 0);
     m.grant(Some(task("a[local]")));
     m.exit("a[local]", 1);
+    m.grant(Some(task("a[local]")));
     assert_eq!(m.wanted(), ["carry a[local]#1.undo1"]);
     m.exit("a[local]", 0);
     assert_eq!(m.wanted(), ["carry b[local]#1.undo1"]);
@@ -65,6 +66,66 @@ fn an_undo_that_fails_parks_and_a_person_decides() {
     assert!(m.run.is_parked());
     m.say(Word::Skip { task: task("d[local]"), why: String::new() });
     assert_eq!(m.wanted(), ["carry c[local]#1.undo1"]);
+}
+
+#[test]
+fn an_undo_that_takes_too_long_is_stopped_and_parks() {
+    // What bounds the step, what bounds its undo, and when the undo has taken too long.
+    for (step, undo, limit) in [
+        (", timeout: 5s", "back", Some(5_000)),
+        (", timeout: 5s", "{ run: back, timeout: 2m }", Some(120_000)),
+        ("", "{ run: back, timeout: 1s }", Some(1_000)),
+        ("", "{ run: back }", None),
+        ("", "back", None),
+    ] {
+        let yaml = format!(
+            "runbook: x\non_failure: undo\nsteps:\n  - {{ id: a, run: a, undo: {undo}{step} }}\n  - {{ id: b, run: b }}\n"
+        );
+        let mut m = Machine::start(plan(&yaml));
+        m.exit("a[local]", 0);
+        m.exit("b[local]", 1);
+        let Some(limit) = limit else {
+            assert_eq!(m.wanted(), ["carry a[local]#1.undo1"], "{step} {undo}: as long as it takes");
+            continue;
+        };
+        let until = m.now.0 + limit;
+        assert_eq!(m.wanted(), ["carry a[local]#1.undo1".to_owned(), format!("wake a[local] Undo at {until}")]);
+        m.crash();
+        m.tick();
+        assert_eq!(m.wanted(), ["stop a[local]#1.undo1"], "{step} {undo}");
+        m.crash();
+        assert_eq!(m.wanted(), ["stop a[local]#1.undo1"], "a new engine goes on stopping it");
+        m.stopped("a[local]");
+        assert!(m.run.is_parked());
+        assert_eq!(m.run.task(0).undo, Undo::Parked(1, FailureCause::TimedOut), "{step} {undo}");
+        m.say(Word::Retry { task: task("a[local]"), why: String::new() });
+        let until = m.now.0 + limit;
+        assert_eq!(m.wanted(), ["carry a[local]#2.undo1".to_owned(), format!("wake a[local] Undo at {until}")]);
+        m.exit("a[local]", 0);
+        assert_eq!(m.run.outcome(), Some(Outcome::Undone));
+    }
+}
+
+#[test]
+fn an_undo_that_ends_well_while_it_is_being_stopped_has_taken_it_back() {
+    let yaml = "runbook: x\non_failure: undo\nsteps:\n  - { id: a, run: a, undo: back, timeout: 5s }\n";
+    let mut m = Machine::start(plan(yaml));
+    m.exit("a[local]", 1);
+    m.tick();
+    m.exit("a[local]", 0);
+    assert_eq!(m.run.outcome(), Some(Outcome::Undone));
+}
+
+#[test]
+fn an_undo_that_cannot_be_stopped_is_unknown() {
+    let yaml = "runbook: x\non_failure: undo\nsteps:\n  - { id: a, run: a, undo: back, timeout: 5s }\n";
+    let mut m = Machine::start(plan(yaml));
+    m.exit("a[local]", 1);
+    m.tick();
+    m.lose("a[local]");
+    assert!(m.run.is_parked());
+    let loss = FailureCause::Unknown(LossCause::ProcessGone);
+    assert_eq!(m.run.task(0).undo, Undo::Parked(1, loss));
 }
 
 #[test]

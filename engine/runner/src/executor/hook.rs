@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 
-use crate::hooks::{CallError, CallSpec, HookOrder, HookWorld};
+use crate::hooks::{CallError, CallSpec, HookOrder, HookWorld, Hooks};
 use crate::observer::Notice;
 use crate::output::{JobOutput, OutputError, Stream};
 use crate::ports::Ports;
@@ -24,8 +24,6 @@ use super::flag;
 const MAX_LOG: usize = 1 << 20;
 /// How many calls a hook may make: each stands in the journal with its answer.
 const MAX_CALLS: u32 = 1000;
-/// How much memory the evaluating thread has for calls within calls. Rhai takes some KiB for each, far more in a debug build.
-const STACK: usize = 32 << 20;
 /// How long to wait before what was logged is written again after the disk was full.
 const FULL_PAUSE: Duration = Duration::from_secs(1);
 /// How long a call may be as people see it, in characters.
@@ -83,6 +81,7 @@ impl Evaluation {
             lines,
             made: AtomicU32::new(0),
             logged: AtomicUsize::new(0),
+            hooks: ports.hooks.clone(),
             runtime: Handle::current(),
         };
         let evaluating =
@@ -125,15 +124,16 @@ impl Evaluating {
         let open = self.vault.opened().await;
         let (tell, told) = oneshot::channel();
         let (hooks, world) = (self.ports.hooks.clone(), caller.clone());
-        let started = std::thread::Builder::new().name("hook".to_owned()).stack_size(STACK).spawn(move || {
-            let end = order.and_then(|order| hooks.evaluate(&order, world));
+        let evaluates = hooks.clone();
+        let started = hooks.begin(Box::new(move || {
+            let end = order.and_then(|order| evaluates.evaluate(&order, world));
             // Nobody listens any more when the hook is not wanted any more.
             let _unheard = tell.send(end);
-        });
+        }));
         let mut book = Book { of: &self, out: None, at: 0, told: false };
         let end = match started {
             Err(error) => Err(format!("the system gives no thread: {error}")),
-            Ok(_thread) => {
+            Ok(()) => {
                 let mut told = told;
                 loop {
                     tokio::select! {
@@ -234,6 +234,7 @@ struct Caller {
     lines: mpsc::UnboundedSender<String>,
     made: AtomicU32,
     logged: AtomicUsize,
+    hooks: Arc<dyn Hooks>,
     runtime: Handle,
 }
 
@@ -304,7 +305,7 @@ impl HookWorld for Caller {
             self.made.fetch_sub(1, Ordering::AcqRel);
             return Err(CallError::TooMuch(format!("a hook makes {MAX_CALLS} calls at most")));
         }
-        self.runtime.block_on(self.answer(number, call))
+        self.hooks.wait(&self.runtime, Box::pin(self.answer(number, call)))
     }
 
     fn log(&self, text: &str) -> Result<(), CallError> {

@@ -92,6 +92,7 @@ impl JobTask {
             secrets: Vec::new(),
             become_user: text.become_user,
             ends,
+            call: run.call_of(job).map(|(_, call)| call.kind),
         };
         let (_, since) = run.job_origin(job);
         Ok(Self {

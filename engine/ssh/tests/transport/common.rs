@@ -106,6 +106,7 @@ pub fn job(run: RunId, host: &HostName, step: &str, script: &str) -> JobSpec {
         secrets: Vec::new(),
         become_user: None,
         ends: Ends::Exit,
+        call: None,
     }
 }
 

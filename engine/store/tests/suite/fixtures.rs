@@ -43,7 +43,7 @@ fn eventful() -> Vec<Recorded<Event>> {
         Event::TaskReleased { task: task() },
         Event::CancelStarted,
         Event::UndoStarted { because: Some(task()) },
-        Event::UndoAttemptStarted { task: task(), attempt: 1 },
+        Event::UndoAttemptStarted { task: task(), attempt: 1, deadline: None },
         Event::TaskUndone { task: task() },
         Event::UndoSkipped { task: task() },
         Event::FinallyStarted,

@@ -81,6 +81,7 @@ impl Run {
                 ) => {
                     t.undo = Undo::Parked(*number, cause.clone());
                 }
+                (undo @ Undo::Not, ParkCause::UndoFailed(cause)) => *undo = Undo::Parked(0, cause.clone()),
                 (_, _) => {
                     only(matches!(t.state, TaskState::Active(_)))?;
                     t.state = TaskState::Parked(why.clone());
@@ -115,6 +116,8 @@ impl Run {
         let index = self.named(task)?;
         self.change(index, |t| {
             match (&t.state, &t.undo) {
+                // It could not begin: its turn comes anew.
+                (_, Undo::Parked(0, _)) => t.undo = Undo::Not,
                 (_, Undo::Parked(..)) => {}
                 (TaskState::Parked(_), _) => t.state = TaskState::Waiting,
                 (_, _) => return Err("it is not parked".to_owned()),

@@ -10,7 +10,7 @@ use super::super::event::Event;
 use super::super::input::Refusal;
 use super::super::process::Exit;
 use super::super::state::{Phase, settling_part};
-use super::super::task::{At, Probing, Stopping};
+use super::super::task::{At, Probing, Stopping, Undo};
 use super::Draft;
 
 /// How often a lost attempt of a `repeat: safe` step is made again before a person is asked after all:
@@ -89,9 +89,6 @@ impl Draft {
 
     /// What was to be stopped is dead.
     pub(in crate::run) fn stopped(&mut self, task: TaskIndex, part: Part) {
-        if part == Part::Undo {
-            return self.undo_failed(task, FailureCause::Cancelled);
-        }
         match self.stopping(task) {
             Some(Stopping::TimedOut)
                 if part == Part::Main && matches!(self.run.step_of(task).action, Action::Reboot(_)) =>
@@ -144,6 +141,13 @@ impl Draft {
                 self.fail(task, cause);
             }
         }
+    }
+
+    /// An undo that was to be stopped is dead; `before` is where it stood.
+    pub(in crate::run) fn undo_stopped(&mut self, task: TaskIndex, before: &Undo) {
+        let timed_out = matches!(before, Undo::Active { stopping: Some(Stopping::TimedOut), .. });
+        let cause = if timed_out { FailureCause::TimedOut } else { FailureCause::Cancelled };
+        self.undo_failed(task, cause);
     }
 
     pub(in crate::run) fn undo_failed(&mut self, task: TaskIndex, cause: FailureCause) {

@@ -2,6 +2,7 @@
 
 use crate::plan::TaskIndex;
 use crate::runbook::Action;
+use crate::time::Timestamp;
 
 use super::super::cause::{FailureCause, Outcome, SkipCause, SuccessCause};
 use super::super::effect::{Effect, TimerId, TimerKind};
@@ -30,6 +31,9 @@ impl Draft {
             TimerKind::Retry => self.start(task),
             TimerKind::Probe => self.push(Event::ProbeStarted { task: self.name(task) }),
             TimerKind::Wait => self.succeed(task, SuccessCause::Ran),
+            TimerKind::Undo => {
+                self.push(Event::UndoTimedOut { task: self.name(task), attempt: timer.attempt });
+            }
         }
     }
 
@@ -107,9 +111,16 @@ impl Draft {
             return;
         }
         match self.run.next_undo() {
-            Some(task) => self.push(Event::UndoAttemptStarted { task: self.name(task), attempt: 1 }),
+            Some(task) if self.may_begin(task) => self.take_back(task, 1),
+            Some(_) => {}
             None => self.push(Event::FinallyStarted),
         }
+    }
+
+    /// Begins the undo of a task, which has the locks that it must have.
+    fn take_back(&mut self, task: TaskIndex, attempt: u32) {
+        let event = self.run.undo_begins(task, attempt, self.now);
+        self.push(event);
     }
 
     pub(in crate::run) fn go_on_finally(&mut self) {
@@ -229,6 +240,12 @@ impl Run {
     pub fn can_undo(&self, index: TaskIndex) -> bool {
         let task = self.task(index);
         task.began.is_some() && task.undo == Undo::Not && self.step_of(index).undo.is_some()
+    }
+
+    /// The fact that an undo may begin now, and until when.
+    pub(in crate::run) fn undo_begins(&self, task: TaskIndex, attempt: u32, now: Timestamp) -> Event {
+        let deadline = self.step_of(task).undo_limit().map(|limit| now.plus(limit));
+        Event::UndoAttemptStarted { task: self.graph.id(task).clone(), attempt, deadline }
     }
 
     fn verdict(&self) -> Outcome {

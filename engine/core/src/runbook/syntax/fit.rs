@@ -59,6 +59,7 @@ impl Drafter<'_, '_> {
             let fits = match *modifier {
                 "hosts" => works || looks || block,
                 "become" | "timeout" | "repeat" | "retry" => works || looks || hooked,
+                "estimate" => works || looks,
                 "before" | "after" => !block && !matches!(action, Action::Call(_)),
                 "unless" | "verify" | "undo" => works,
                 "outputs" => matches!(action, Action::Run(_) | Action::Exec(_)),

@@ -18,7 +18,7 @@ const DEFAULT_SHELL: &str = "sh";
 const DEFAULT_EVERY: Duration = Duration::from_secs(2);
 
 /// Fields of steps that are designed, and not there yet. The first one is an action.
-const LATER: [&str; 2] = ["notify", "estimate"];
+const LATER: [&str; 1] = ["notify"];
 const LATER_ACTIONS: usize = 1;
 
 /// Modifiers that somebody gave, with the places of their keys.
@@ -85,12 +85,14 @@ impl Drafter<'_, '_> {
         let after = given.take(&mut fields, "after").and_then(|n| self.read_hook(n, "after", sees, &mut uses));
         let unless = given.take(&mut fields, "unless").and_then(|n| self.read_script(n, "unless", &shell));
         let verify = given.take(&mut fields, "verify").and_then(|n| self.read_verify(n, &shell));
-        let undo = given.take(&mut fields, "undo").and_then(|n| self.read_script(n, "undo", &shell));
+        let undo = given.take(&mut fields, "undo").map(|n| self.read_undo(n, &shell));
+        let (undo, undo_timeout) = undo.unwrap_or_default();
         let repeat = given
             .take(&mut fields, "repeat")
             .and_then(|n| self.reader.word(n, "repeat", &[("safe", Repeat::Safe), ("ask", Repeat::Ask)]));
         let retry = given.take(&mut fields, "retry").and_then(|node| self.read_retry(node));
         let timeout = given.take(&mut fields, "timeout").and_then(|node| self.positive(node, "timeout"));
+        let estimate = given.take(&mut fields, "estimate").and_then(|node| self.positive(node, "estimate"));
         let become_user = given.take(&mut fields, "become").and_then(|node| self.read_user(node));
         let env = given.take(&mut fields, "env").map(|node| self.read_env(node, sees, &mut uses)).unwrap_or_default();
         let outputs = given.take(&mut fields, "outputs").map(|node| self.read_outputs(node)).unwrap_or_default();
@@ -141,9 +143,11 @@ impl Drafter<'_, '_> {
                 unless,
                 verify,
                 undo,
+                undo_timeout,
                 repeat: repeat.unwrap_or_default(),
                 retry,
                 timeout: timeout.or(own_timeout),
+                estimate,
                 become_user,
                 env,
                 outputs,
@@ -202,6 +206,22 @@ impl Drafter<'_, '_> {
 
     pub(super) fn read_script(&mut self, node: &Node<'_>, what: &str, shell: &str) -> Option<Script> {
         Some(Script { text: self.script_text(node, what)?, shell: shell.to_owned() })
+    }
+
+    /// The script that takes a step back, and how long it may take.
+    fn read_undo(&mut self, node: &Node<'_>, shell: &str) -> (Option<Script>, Option<Duration>) {
+        if !is_map(node) {
+            return (self.read_script(node, "undo", shell), None);
+        }
+        let Some(mut fields) = self.reader.fields(node, "undo") else { return (None, None) };
+        let run = fields.take("run");
+        if run.is_none() {
+            self.reader.missing(fields.span(), "undo", "run", "a script that takes the step back");
+        }
+        let script = run.and_then(|node| self.read_script(node, "undo", shell));
+        let timeout = fields.take("timeout").and_then(|node| self.positive(node, "timeout"));
+        self.reader.finish(&fields);
+        (script, timeout)
     }
 
     fn read_verify(&mut self, node: &Node<'_>, shell: &str) -> Option<Probe> {

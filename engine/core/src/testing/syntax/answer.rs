@@ -11,13 +11,19 @@ use crate::yaml::Node;
 use crate::yaml::read::Fields;
 
 /// The parts of a step, as runbooks have the words, and all of them.
-pub(super) const PARTS: [(&str, &[Part]); 5] = [
+pub(super) const PARTS: [(&str, &[Part]); 6] = [
     ("run", &[Part::Main]),
     ("unless", &[Part::Unless]),
     ("verify", &[Part::Verify]),
     ("undo", &[Part::Undo]),
-    ("any", &[Part::Unless, Part::Main, Part::Verify, Part::Undo]),
+    ("call", &[Part::Call]),
+    ("any", ANY),
 ];
+
+const ANY: &[Part] = &[Part::Unless, Part::Main, Part::Verify, Part::Undo, Part::Call];
+
+/// What a step alone means: its action, and what its hooks have hosts do.
+const WORK: &[Part] = &[Part::Main, Part::Call];
 
 impl Drafter<'_, '_> {
     pub(super) fn read_answers(&mut self, node: &Node<'_>) -> Vec<Answer> {
@@ -41,9 +47,8 @@ impl Drafter<'_, '_> {
                 .ok()
         });
         if parts.is_empty() {
-            // A step alone means its action; a script is whatever its text is.
-            let all = if steps.is_empty() { PARTS[4].1 } else { PARTS[0].1 };
-            parts.extend(all);
+            // A script is whatever its text is.
+            parts.extend(if steps.is_empty() { ANY } else { WORK });
         }
         let count = |this: &mut Self, fields: &mut Fields<'_>, name: &'static str| {
             let node = fields.take(name)?;
