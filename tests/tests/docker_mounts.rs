@@ -49,7 +49,10 @@ fn lab_lost_roots_are_mounted_again_while_the_containers_run_on() {
     machine.by_hand(&format!("{MERGED}; nsenter -t $(pidof dockerd) -m umount -l \"$(merged c1)\""));
     assert_exec_fails(&machine, "c1");
     let said = run(&machine, 4, &["mode=check"]);
-    assert!(said.contains("c1: gone") && said.contains("c2: healthy") && said.contains("1 containers have lost their root"), "{said}");
+    assert!(
+        said.contains("c1: gone") && said.contains("c2: healthy") && said.contains("1 containers have lost their root"),
+        "{said}"
+    );
     assert_exec_fails(&machine, "c1");
     run(&machine, 0, &[]);
     assert_works(&machine, "c1");
@@ -78,7 +81,10 @@ fn lab_lost_roots_are_mounted_again_while_the_containers_run_on() {
     machine.piton(&["cancel", "latest", "--why", "with leave, then"]);
     machine.piton(&["resume", "latest"]);
     run(&machine, 0, &["allow_restart=true"]);
-    assert_eq!(machine.by_hand("docker exec -u 0 c2 sh -c 'echo y >>/etc/passwd' && docker exec c2 cat /data/before"), "before");
+    assert_eq!(
+        machine.by_hand("docker exec -u 0 c2 sh -c 'echo y >>/etc/passwd' && docker exec c2 cat /data/before"),
+        "before"
+    );
 
     // A layer is gone from the disk: saved as far as it can be read, and left to people.
     machine.by_hand("mv \"$(docker inspect -f '{{.GraphDriver.Data.UpperDir}}' c1)\" /srv/gone");
