@@ -46,10 +46,23 @@ fn every_runbook_of_the_documentation_passes_its_test_with_every_fault() {
         .unwrap()
         .map(|file| file.unwrap().file_name().into_string().unwrap())
         .collect();
+    // Whoever reads the documentation has these.
+    let scripts: Vec<(String, String)> = std::fs::read_dir(root().join("scripts"))
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|it| it == "rhai"))
+        .map(|path| {
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            (name, std::fs::read_to_string(path).unwrap())
+        })
+        .collect();
     let mut failed = Vec::new();
     for (page, runbook) in &all {
         let Some(name) = first(runbook, "runbook") else { continue };
         let place = Place::new(PITON);
+        for (script, text) in &scripts {
+            place.write(&format!("scripts/{script}"), text);
+        }
         place.write(&format!("runbooks/{name}.yaml"), runbook);
         // Others of the page, which it may call.
         for (other, text) in all.iter().filter(|(other, text)| other == page && text != runbook) {
