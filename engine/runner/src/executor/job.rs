@@ -321,6 +321,7 @@ impl JobTask {
             Input::JobLost { .. }
             | Input::JobRefused { .. }
             | Input::Took { .. }
+            | Input::Room
             | Input::SecretsFetched { .. }
             | Input::SecretsMissing { .. }
             | Input::JobStarted { .. }
