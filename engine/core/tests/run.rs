@@ -14,6 +14,8 @@ mod batch;
 mod failure;
 #[path = "run/grow.rs"]
 mod grow;
+#[path = "run/hooks.rs"]
+mod hooks;
 #[path = "run/locks.rs"]
 mod locks;
 #[path = "run/order.rs"]
