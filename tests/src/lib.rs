@@ -2,4 +2,5 @@
 
 pub mod cli;
 pub mod lab;
+pub mod machine;
 pub mod mutations;

@@ -1,0 +1,126 @@
+//! The runbook `lvm-cache-disable` on a machine with real caches: dm-cache with a pool and with a volume, and dm-writecache.
+
+use piton_tests::lab::root;
+use piton_tests::machine::Machine;
+
+/// Three cached volumes in `vg-1` (the `-` is doubled in device mapper's names): `data-1` and `writes` mounted, `plain` not.
+const SET_UP: &str = "set -e
+    vgcreate -q vg-1 /dev/vdb /dev/vdc
+    for name in data-1 writes plain; do lvcreate -qy -L 100M -n $name vg-1 /dev/vdb; mkfs.ext4 -q /dev/vg-1/$name; done
+    lvcreate -qy --type cache-pool -L 64M -n pool vg-1 /dev/vdc
+    lvconvert -qy --type cache --cachepool vg-1/pool --cachemode writeback vg-1/data-1
+    lvcreate -qy -an -L 32M -n fast vg-1 /dev/vdc
+    lvchange -an vg-1/writes
+    lvconvert -qy --type writecache --cachevol fast vg-1/writes
+    lvchange -ay vg-1/writes
+    lvcreate -qy -an -L 32M -n other vg-1 /dev/vdc
+    lvconvert -qy --type cache --cachevol other vg-1/plain
+    mkdir -p /srv/data /srv/writes
+    mount /dev/vg-1/data-1 /srv/data
+    mount /dev/vg-1/writes /srv/writes";
+
+/// Writes what only the caches hold then, and remembers its sums.
+const WRITE: &str = "set -e
+    for dir in data writes; do dd if=/dev/urandom of=/srv/$dir/file bs=4k count=2000 conv=fsync status=none; done
+    sha256sum /srv/*/file >/root/sums";
+
+/// Reads it all back from below the page cache.
+const READ: &str = "echo 3 >/proc/sys/vm/drop_caches; sha256sum --quiet -c /root/sums && echo same";
+
+const KINDS: &str = "lvs --noheadings -o lv_name,segtype,cache_mode vg-1 | sed 's/^ *//; s/  */ /g; s/ *$//' | sort";
+
+fn up() -> Machine {
+    let machine = Machine::up(env!("CARGO_BIN_EXE_piton-under-test"), 768, &["512M", "256M"]);
+    machine.by_hand(SET_UP);
+    machine.by_hand(WRITE);
+    machine
+}
+
+fn run(machine: &Machine, exit: i32, more: &[&str]) -> String {
+    let runbook = root().join("runbooks/host/lvm-cache-disable.yaml").display().to_string();
+    let words = [&["run", &runbook, "target=m1"], more].concat();
+    machine.expect(exit, &words)
+}
+
+fn metadata(machine: &Machine) -> String {
+    machine.by_hand("vgs --noheadings -o vg_seqno vg-1; ls -l /boot; cat /etc/lvm/lvm.conf | sha256sum")
+}
+
+#[test]
+fn lab_caches_are_written_back_and_taken_off_and_the_second_run_changes_nothing() {
+    let machine = up();
+    let dirty = machine.by_hand("dmsetup status vg--1-data--1 | awk '{ print $14 }'");
+    let said = run(&machine, 0, &["backup_dir=/var/lib/缓存 备份"]);
+    assert!(said.contains("write_cache_state is obsolete since 2.03"), "{said}");
+    assert!(said.contains("vg-1/data-1 is clean"), "{dirty} were dirty: {said}");
+    let kinds = machine.by_hand(KINDS);
+    for volume in [
+        "data-1 linear",
+        "fast linear",
+        "other linear",
+        "plain linear",
+        "pool cache-pool writethrough",
+        "writes linear",
+    ] {
+        assert!(kinds.lines().any(|line| line == volume), "{volume}: {kinds}");
+    }
+    assert_eq!(machine.by_hand(READ), "same");
+    assert_eq!(machine.by_hand("ls '/var/lib/缓存 备份'/*/vg-1/metadata | wc -l"), "1");
+
+    let before = metadata(&machine);
+    let said = run(&machine, 0, &["backup_dir=/var/lib/缓存 备份"]);
+    assert!(said.contains("nothing to do"), "{said}");
+    assert_eq!(metadata(&machine), before);
+    assert_eq!(machine.by_hand("ls '/var/lib/缓存 备份' | wc -l"), "1");
+
+    // What old lvm2 did, with a tool that calls itself old: the rest of it is the real one.
+    machine.by_hand(
+        r#"set -e
+        printf '#!/bin/sh\n[ "$1" != version ] || { echo "  LVM version:     2.02.111(2) (2014-09-01)"; exit 0; }\nexec /usr/sbin/lvm "$@"\n' >/usr/local/sbin/lvm
+        chmod +x /usr/local/sbin/lvm
+        mkdir -p /etc/lvm/cache
+        touch /etc/lvm/cache/.cache /etc/lvm/cache/notes"#,
+    );
+    let said = run(&machine, 0, &["initramfs=false"]);
+    assert!(said.contains("write_cache_state = 0"), "{said}");
+    assert_eq!(
+        machine.by_hand("/usr/sbin/lvm lvmconfig devices/write_cache_state; ls -A /etc/lvm/cache"),
+        "write_cache_state=0\nnotes"
+    );
+    let said = run(&machine, 0, &["initramfs=false"]);
+    assert!(said.contains("nothing to do"), "{said}");
+}
+
+#[test]
+fn lab_what_is_not_safe_to_detach_is_refused_and_what_was_detached_comes_back() {
+    let machine = up();
+    let before = machine.by_hand(KINDS);
+
+    // Nobody can see what the cache of an inactive volume holds.
+    machine.by_hand("lvchange -an vg-1/plain");
+    let said = run(&machine, 5, &["volumes=vg-1/plain,vg-1/nowhere"]);
+    assert!(said.contains("lvchange -ay vg-1/plain"), "{said}");
+    assert!(said.contains("there is no volume vg-1/nowhere"), "{said}");
+    machine.piton(&["cancel", "latest", "--why", "seen"]);
+    machine.piton(&["resume", "latest"]);
+    machine.by_hand("lvchange -ay vg-1/plain");
+    assert_eq!(machine.by_hand(KINDS), before);
+
+    // The run stops when every cache is off already; from there it is taken back.
+    machine.by_hand("mv /usr/sbin/update-initramfs /root/");
+    let said = run(&machine, 5, &[]);
+    assert!(said.contains("neither update-initramfs nor dracut"), "{said}");
+    assert!(machine.by_hand(KINDS).contains("data-1 linear"));
+    machine.by_hand(WRITE);
+    machine.piton(&["undo", "latest", "--why", "the day is over"]);
+    machine.piton(&["resume", "latest"]);
+    assert_eq!(machine.by_hand(KINDS), before);
+    assert_eq!(machine.by_hand(READ), "same");
+
+    // The caches that were put back are used, and are taken off for good.
+    machine.by_hand(WRITE);
+    machine.by_hand("mv /root/update-initramfs /usr/sbin/");
+    run(&machine, 0, &["remove_caches=true", "initramfs=false"]);
+    assert_eq!(machine.by_hand(KINDS), "data-1 linear\nplain linear\nwrites linear");
+    assert_eq!(machine.by_hand(READ), "same");
+}
