@@ -85,12 +85,17 @@ impl Lab {
         assert!(output.status.success(), "{name}: {}", shown(&output));
     }
 
-    /// Runs a script on the host as somebody would by hand; what it printed.
+    /// Runs a script on `hv1` as somebody would by hand; what it printed.
     pub fn by_hand(&self, script: &str) -> String {
+        self.by_hand_on("hv1", script)
+    }
+
+    /// Runs a script on one of the hosts as somebody would by hand; what it printed.
+    pub fn by_hand_on(&self, host: &str, script: &str) -> String {
         let config = self.dir().join("ssh_config");
-        let output = Command::new("ssh").arg("-F").arg(config).args(["hv1", script]).stdin(Stdio::null()).output();
+        let output = Command::new("ssh").arg("-F").arg(config).args([host, script]).stdin(Stdio::null()).output();
         let output = output.unwrap();
-        assert!(output.status.success(), "{script}: {}", shown(&output));
+        assert!(output.status.success(), "{host}: {script}: {}", shown(&output));
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 

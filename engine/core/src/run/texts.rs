@@ -167,7 +167,10 @@ impl Run {
                 mode: transfer.mode,
                 owner: transfer.owner.clone(),
                 become_user,
-                manner: transfer.manner.clone(),
+                manner: match &transfer.rate {
+                    Some(rate) => Manner { rate: self.rate(task, rate)?, ..transfer.manner.clone() },
+                    None => transfer.manner.clone(),
+                },
             }),
             Action::Run(_)
             | Action::Exec(_)
@@ -180,6 +183,13 @@ impl Run {
             | Action::Block
             | Action::Call(_) => Err(format!("step {} moves no files", step.id)),
         }
+    }
+
+    /// Bytes per second, from a size; 0 and an empty text are no bound.
+    fn rate(&self, task: TaskIndex, rate: &Template) -> Result<Option<u64>, String> {
+        let text = self.render(task, "rate", rate)?;
+        let bytes = if text.is_empty() { Ok(0) } else { crate::time::parse_size(&text) };
+        bytes.map(|bytes| (bytes > 0).then_some(bytes)).map_err(|why| format!("`rate`: {why}"))
     }
 
     /// The values of a hook's arguments.

@@ -21,6 +21,10 @@ pub struct Transfer {
     pub owner: Option<String>,
     /// How it is moved.
     pub manner: Manner,
+    /// At most so many bytes in a second, where the plan or an output says it: a size, and 0 for no bound. It counts more than
+    /// the manner's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Template>,
 }
 
 /// How the bytes of a large file are moved.

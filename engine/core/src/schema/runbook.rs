@@ -253,7 +253,7 @@ pub(super) const SHAPES: &[Shape] = &[
             may("owner", Matching(OWNER), "`user` or `user:group`."),
             may("sparse", Boolean, SPARSE),
             may("checksum", Boolean, CHECKSUM),
-            may("rate", Matching(SIZE), RATE),
+            may("rate", Either(&[Matching(SIZE), Template]), RATE),
         ],
         one_of: &[],
         example: EXAMPLE,

@@ -161,7 +161,8 @@ pub fn end_of(run: &Run) -> End {
 /// What stands in the way of a run, in words.
 pub fn why(run: &Run) -> String {
     let bad = run.tasks().filter_map(|(id, task)| match &task.state {
-        TaskState::Parked(_) | TaskState::Failed(_) => Some(format!("{id}: {}", task.state)),
+        TaskState::Parked(cause) => Some(format!("{id}: {}: {cause}", task.state)),
+        TaskState::Failed(cause) => Some(format!("{id}: {}: {cause}", task.state)),
         TaskState::Waiting
         | TaskState::Active(_)
         | TaskState::Pausing(_)

@@ -64,3 +64,25 @@ fn one_file_goes_to_each_of_several_hosts() {
     ));
     assert_eq!(m.wanted(), ["transfer a[h1]#1", "transfer a[h2]#1"]);
 }
+
+#[test]
+fn how_fast_it_may_be_can_come_from_the_plan() {
+    let slow =
+        COPY.replace("/new/{{ host.name }}\"", "/new/{{ host.name }}\", rate: \"{{ steps.look.outputs.rate }}\"");
+    for (rate, expected) in
+        [("4M", Ok(Some(4 << 20))), ("0", Ok(None)), ("", Ok(None)), ("12", Ok(Some(12))), ("fast", Err(()))]
+    {
+        let mut m = Machine::start(plan_with(&slow, &[("from", "hv1"), ("to", "hv2")]));
+        m.exit_with("look[hv1]", serde_json::json!({ "disk": "/data/disk", "rate": rate }));
+        let index = m.run.graph().find(&task("copy[hv2]")).unwrap();
+        let told = match m.run.transfer_text(index) {
+            Ok(TransferText::Transfer { manner, .. }) => Ok(manner.rate),
+            Ok(_) => panic!(),
+            Err(why) => {
+                assert!(why.starts_with("`rate`: "), "{why}");
+                Err(())
+            }
+        };
+        assert_eq!(told, expected, "{rate}");
+    }
+}

@@ -128,8 +128,10 @@ impl Api {
             deprecated,
             reason = "Rhai calls it volatile, not wrong: it is how names are looked up in functions too"
         )]
-        engine.on_var(move |name, _index, _context| {
+        engine.on_var(move |name, _index, context| {
             Ok(match name {
+                // Rhai asks here before it looks at what the script itself calls so.
+                _ if context.scope().contains(name) => None,
                 "steps" => Some(Dynamic::from(Steps(api.clone()))),
                 "host" => api.own_host(),
                 "params" | "item" | "run" => {

@@ -325,6 +325,22 @@ async fn a_timeout_stops_a_hook_that_computes_and_the_job_that_one_waits_for() {
     }
 }
 
+/// A hook before the action that fails, or whose call fails: neither `unless` nor the action begins.
+#[tokio::test]
+async fn nothing_begins_after_a_hook_before_that_fails() {
+    for before in ["fail(\"not now\");", "host.run(\"bad\");", "let x = [1]; x[5];"] {
+        let yaml = format!(
+            "runbook: x\nsteps:\n  - id: a\n    hosts: h1\n    run: act\n    unless: look\n    before: |\n      {before}\n"
+        );
+        let hosts = SimHosts::new(|spec| if spec.script == "bad" { Act::Exit(3) } else { Act::Exit(1) });
+        let bench = Bench::new(&yaml, hosts);
+        assert_eq!(bench.drive(bench.create().await).await.unwrap(), End::Parked, "{before}");
+        let begun: Vec<String> = bench.hosts.starts().into_keys().filter(|name| !name.contains(".call")).collect();
+        assert_eq!(begun, Vec::<String>::new(), "{before}");
+        assert!(bench.state().await.contains("before of step a:1:"), "{before}: {}", bench.state().await);
+    }
+}
+
 #[tokio::test]
 async fn before_and_after_frame_any_action() {
     let yaml = "runbook: x\nsteps:\n  - { id: a, hosts: h1, run: act, unless: look, before: 'host.run(\"b\");', after: 'host.run(\"c\");' }\n  - { id: w, wait: { for: 1ms }, before: 'log(1);', after: 'log(2);' }\n  - { id: s, assert: ['1 == 1'], after: 'fail(\"not good\");' }\n";

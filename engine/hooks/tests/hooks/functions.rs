@@ -24,6 +24,7 @@ fn texts_sizes_and_documents_are_read() {
         ("to_json(#{ a: [1, \"x\"] })", json!("{\"a\":[1,\"x\"]}")),
         ("params.vm", json!("web1")),
         ("host.name", json!("hv1")),
+        ("{ let host = #{ name: \"own\" }; host.name }", json!("own")),
         ("run.runbook", json!("bench")),
         ("now()", json!(1_700_000_000)),
         ("hosts()", json!(["hv1"])),

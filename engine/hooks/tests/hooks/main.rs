@@ -5,6 +5,8 @@
 mod bench;
 mod checked;
 mod crashes;
+mod documented;
 mod functions;
+mod library;
 mod limits;
 mod markup;

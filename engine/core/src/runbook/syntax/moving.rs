@@ -10,7 +10,7 @@ use crate::fault::FaultCode;
 use crate::runbook::check::secrets::SECRET_CONTENT;
 use crate::runbook::{Action, Get, Manner, Put, PutSource, Reboot, Transfer};
 use crate::yaml::read::{Fields, shorten};
-use crate::yaml::{Entry, Node};
+use crate::yaml::{Content, Entry, Node};
 
 /// How long a host may take to come back where nothing is said.
 const REBOOT_WITHIN: Duration = Duration::from_secs(600);
@@ -45,7 +45,8 @@ impl Drafter<'_, '_> {
             used.field = SECRET_CONTENT;
         }
         let owner = fields.take("owner").and_then(|node| self.read_owner(node));
-        let manner = self.read_manner(&mut fields);
+        let rate = fields.take("rate");
+        let manner = self.read_manner(&mut fields, rate);
         self.reader.finish(&fields);
         Some(Put { source: file.or(content)??, to: to?, mode, owner, secret, manner })
     }
@@ -78,7 +79,8 @@ impl Drafter<'_, '_> {
                 None
             }
         };
-        let manner = self.read_manner(&mut fields);
+        let rate = fields.take("rate");
+        let manner = self.read_manner(&mut fields, rate);
         self.reader.finish(&fields);
         Some(Get { from: from?, to: to?, manner })
     }
@@ -94,10 +96,13 @@ impl Drafter<'_, '_> {
         let to = self.read_place(&mut fields, "to", uses);
         let mode = fields.take("mode").and_then(|node| self.read_mode(node));
         let owner = fields.take("owner").and_then(|node| self.read_owner(node));
-        let manner = self.read_manner(&mut fields);
+        let rate = fields.take("rate");
+        let of_plan = rate.filter(|node| matches!(&node.content, Content::Scalar(text) if text.text().contains("{{")));
+        let manner = self.read_manner(&mut fields, rate.filter(|_| of_plan.is_none()));
+        let rate = of_plan.and_then(|node| self.template(node, "rate", Sees::Host, uses));
         self.reader.finish(&fields);
         let ((from_host, from), (to_host, to)) = (from?, to?);
-        Some(Transfer { from_host: from_host?, from, to_host, to, mode, owner, manner })
+        Some(Transfer { from_host: from_host?, from, to_host, to, mode, owner, manner, rate })
     }
 
     /// `host:/path`: the host is known when the plan is made, the path when the task begins.
@@ -156,11 +161,11 @@ impl Drafter<'_, '_> {
         }
     }
 
-    fn read_manner(&mut self, fields: &mut Fields<'_>) -> Manner {
+    fn read_manner(&mut self, fields: &mut Fields<'_>, rate: Option<&Node<'_>>) -> Manner {
         let usual = Manner::default();
         let sparse = fields.take("sparse").and_then(|node| self.reader.boolean(node, "sparse"));
         let checksum = fields.take("checksum").and_then(|node| self.reader.boolean(node, "checksum"));
-        let rate = fields.take("rate").and_then(|node| {
+        let rate = rate.and_then(|node| {
             let rate = self.reader.parsed(node, "rate", FaultCode::BadValue, crate::time::parse_size)?;
             if rate == 0 {
                 let message = "`rate` is 0, and nothing would ever arrive";

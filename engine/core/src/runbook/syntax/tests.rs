@@ -476,7 +476,13 @@ steps:
   - { id: all, hosts: [a, b], transfer: { from: 'hv1:/x:y', to: /x } }
   - { id: again, hosts: a, reboot: { message: "for {{ name }}", timeout: 15m, command: "systemctl kexec\n" } }
   - { id: plain, hosts: a, reboot: true, verify: test -e /run/x }
+  - { id: slow, transfer: { from: 'a:/x', to: 'b:/y', rate: "{{ steps.look.outputs.rate }}" } }
 "##,
+    );
+    let Action::Transfer(slow) = &runbook.steps[5].action else { panic!() };
+    assert_eq!(
+        (slow.rate.as_ref().map(Template::source), slow.manner.rate),
+        (Some("{{ steps.look.outputs.rate }}"), None)
     );
     let Action::Transfer(copy) = &runbook.steps[0].action else { panic!() };
     assert_eq!((copy.from_host.source(), copy.from.source()), ("{{ fro }}", "/data/{{ name }}"));
