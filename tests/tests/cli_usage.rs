@@ -612,10 +612,10 @@ fn the_help_of_verbs_that_act() {
     assert_snapshot!(help("engine"), @"
     Drive runs without showing them
 
-    Those that are named, or all that are open and that nobody drives. /// Ends when there is nothing
-    left to drive; with `--stay` it goes on looking. On SIGTERM it gives its runs back and ends: what
-    runs on hosts goes on, and the next engine follows it. `piton` starts this by itself when a run is
-    to go on in the background.
+    Those that are named, or all that are open and that nobody drives. Ends when there is nothing left
+    to drive; with `--stay` it goes on looking. On SIGTERM it gives its runs back and ends: what runs on
+    hosts goes on, and the next engine follows it. `piton` starts this by itself when a run is to go on
+    in the background.
 
     Usage: piton engine [OPTIONS] [RUN]...
 
@@ -626,6 +626,10 @@ fn the_help_of_verbs_that_act() {
     Options:
           --stay
               Stay, and take up runs that nobody drives from now on
+
+          --max-parallel <N>
+              How many tasks to have under way at once, over all runs [default: what piton.toml says,
+              else no limit]
 
       -h, --help
               Print help (see a summary with '-h')

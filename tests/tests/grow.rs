@@ -320,3 +320,65 @@ fn calls_are_checked_across_files() {
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert!(place.piton(&["show", "latest"]).out.contains("x/x[local]"));
 }
+
+const WORK: &str = r#"
+runbook: work
+params:
+  name: { type: name }
+  gate: { type: path }
+  witness: { type: path }
+steps:
+  - id: gate
+    repeat: safe
+    run: until test -e "$gate"; do sleep 0.05; done
+  - id: work
+    for_each: [1, 2, 3, 4, 5, 6]
+    run: |
+      echo "+ $name $item" >> "$witness"
+      sleep 0.2
+      echo "- $name $item" >> "$witness"
+"#;
+
+#[test]
+fn the_runs_of_one_engine_share_its_room() {
+    let place = Place::new(PITON);
+    place.write("runbooks/work.yaml", WORK);
+    let (witness, go) = (place.outside("witness"), place.outside("go"));
+    std::fs::write(&witness, "").unwrap();
+    let params = [format!("witness={}", witness.display()), format!("gate={}", go.display())];
+    let (mut runs, mut engines) = (Vec::new(), Vec::new());
+    for name in ["name=a", "name=b"] {
+        engines.push(place.start(&["run", "work", name, &params[0], &params[1]]));
+        let show = || place.piton(&["--json", "show", "latest"]);
+        let begun = || {
+            let shown = show();
+            let shown = if shown.code == 0 { shown.json().into_iter().next()? } else { return None };
+            let id = shown["run"].as_str()?.to_owned();
+            (!runs.contains(&id) && shown["tasks"][0]["state"] == "running").then_some(id)
+        };
+        let id = wait_for(&|| show().out, &begun);
+        runs.push(id);
+    }
+    // Both are left to whoever comes.
+    for engine in &mut engines {
+        engine.kill().unwrap();
+        engine.wait().unwrap();
+    }
+    let engine = place.start(&["engine", "--max-parallel", "2", &runs[0], &runs[1]]);
+    std::fs::write(&go, "").unwrap();
+    let end = engine.wait_with_output().unwrap();
+    assert_eq!(end.status.code(), Some(0), "{}", String::from_utf8_lossy(&end.stderr));
+    let said = lines(&witness);
+    assert_eq!(said.len(), 24, "{said:?}");
+    let mut under_way = BTreeSet::new();
+    for line in &said {
+        match line.split_at(2) {
+            ("+ ", task) => assert!(under_way.insert(task), "{task} began twice: {said:?}"),
+            (_, task) => assert!(under_way.remove(task), "{task} ended without having begun: {said:?}"),
+        }
+        assert!(under_way.len() <= 2, "{under_way:?} were under way at once: {said:?}");
+    }
+    // Neither has to wait until the other is done.
+    let at = |line: &str| said.iter().position(|l| l == line).unwrap();
+    assert!(at("+ a 1") < at("- b 6") && at("+ b 1") < at("- a 6"), "{said:?}");
+}

@@ -35,6 +35,7 @@ pub(crate) fn engine(store: &Store, runs: &[RunId]) -> Result<u32, Failure> {
         .arg("--state")
         .arg(&store.dir)
         .args(["--journal", &store.spec, "--color", "never", "engine"])
+        .args(store.most.iter().flat_map(|most| ["--max-parallel".to_owned(), most.to_string()]))
         .args(runs.iter().map(RunId::to_string))
         .stdin(Stdio::null())
         .stdout(Stdio::null())

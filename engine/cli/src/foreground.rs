@@ -11,7 +11,7 @@ use piton_core::run::{Run, TaskState, WaitKind, Word};
 use piton_runner::clock::{Clock, SystemClock};
 use piton_runner::journal::{JournalError, RunStatus};
 use piton_runner::secrets::SystemSecrets;
-use piton_runner::{DriveError, Driver, End, Ports, Stay};
+use piton_runner::{DriveError, Driver, End, Ports, Room, Stay};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -70,7 +70,7 @@ impl Foreground {
         self.viewer.seed(driver.run());
         let (hand_over, handover) = watch::channel(false);
         let mut wishes = listen()?;
-        let mut driving = pin!(driver.drive(handover));
+        let mut driving = pin!(driver.sharing(store.most.map(Room::new)).drive(handover));
         // While a question stands on the screen, the display is held.
         let mut question = None;
         let mut leaving = false;

@@ -1,6 +1,7 @@
 //! Finds the project and the runbooks in it.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use piton_core::fault::{Fault, FaultCode, Place, Source, Span};
@@ -41,6 +42,8 @@ pub(crate) struct Settings {
     pub journal: Option<String>,
     /// Whether a host may be named that the inventory does not have but the user's ssh config may know.
     pub allow_unknown_hosts: bool,
+    /// How many tasks one engine has under way at once, over all of the runs that it drives.
+    pub max_parallel: Option<NonZeroU32>,
     /// A program and its words that get what `notify` of a hook says, on standard input.
     pub notify: Vec<String>,
     /// The `[secrets]` table: where secrets come from whose runbook does not say it.
@@ -55,6 +58,7 @@ impl Default for Settings {
             inventory: None,
             journal: None,
             allow_unknown_hosts: true,
+            max_parallel: None,
             notify: Vec::new(),
             secrets: Sources::new(),
         }

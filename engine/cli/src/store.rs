@@ -1,5 +1,6 @@
 //! Opens the store, and finds runs in it by what people call them.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,6 +19,8 @@ pub(crate) struct Store {
     pub dir: PathBuf,
     /// Which journal; what a background engine is told.
     pub spec: String,
+    /// How many tasks one engine has under way at once, over all of its runs.
+    pub most: Option<NonZeroU32>,
     /// The journal.
     pub journal: Arc<dyn Journal>,
     /// What `piton` must be told to find this store again, as words of a command line.
@@ -42,7 +45,8 @@ impl Store {
             told.extend(["--state".to_owned(), dir.display().to_string()]);
         }
         told.extend(globals.journal.iter().flat_map(|spec| ["--journal".to_owned(), spec.clone()]));
-        Ok(Self { dir, spec, journal, told })
+        let most = project.and_then(|project| project.settings.max_parallel);
+        Ok(Self { dir, spec, most, journal, told })
     }
 
     /// Opens the store as the current directory's project names it.

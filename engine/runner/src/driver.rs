@@ -16,6 +16,7 @@ use crate::journal::{Batch, Journal, JournalError, Lease, NewRun, RunStatus};
 use crate::mail::{deliver, unread};
 use crate::observer::Notice;
 use crate::ports::Ports;
+use crate::room::Room;
 use crate::secrets::news::{Discreet, mask_input};
 use crate::secrets::vault::Vault;
 
@@ -92,6 +93,7 @@ pub struct Driver {
     /// Counts what rings for the run: words, and locks that were given.
     rings: watch::Sender<u64>,
     stay: Stay,
+    room: Option<Arc<Room>>,
 }
 
 /// Reads a run's plan and events and rebuilds its state.
@@ -204,14 +206,21 @@ impl Driver {
         ports.observer = Arc::new(Discreet { observer: ports.observer, vault: vault.clone() });
         let (rings, rang) = watch::channel(0);
         let executor = Executor::new(ports.clone(), vault.clone(), sender.clone(), rang);
-        let (changes, stay) = (Vec::new(), Stay::default());
-        Self { ports, lease, run, changes, vault, executor, news, sender, rings, stay }
+        let (changes, stay, room) = (Vec::new(), Stay::default(), None);
+        Self { ports, lease, run, changes, vault, executor, news, sender, rings, stay, room }
     }
 
     /// Has the driver stay with a run that waits for people as long as this.
     #[must_use]
     pub fn staying(mut self, stay: Stay) -> Self {
         self.stay = stay;
+        self
+    }
+
+    /// Has the run share this room with others that are driven in this process.
+    #[must_use]
+    pub fn sharing(mut self, room: Option<Arc<Room>>) -> Self {
+        self.room = room;
         self
     }
 
@@ -224,8 +233,13 @@ impl Driver {
     pub async fn drive(mut self, mut handover: watch::Receiver<bool>) -> Result<End, DriveError> {
         let letters =
             tokio::spawn(deliver(self.ports.journal.clone(), self.lease.run, self.sender.clone(), self.rings.clone()));
+        let bell = self.room.as_ref().map(|room| tokio::spawn(room.ring(self.sender.clone())));
         let end = self.attend(&mut handover).await;
         letters.abort();
+        if let (Some(room), Some(bell)) = (&self.room, bell) {
+            bell.abort();
+            room.leave(self.lease.run);
+        }
         match &end {
             // Somebody else drives it now: whatever is in flight is theirs to follow.
             Err(DriveError::Journal(JournalError::Stale { .. })) => self.executor.drop_all(),
@@ -255,7 +269,7 @@ impl Driver {
             if let Some(outcome) = self.run.outcome() {
                 return Ok(End::Ended(outcome));
             }
-            if self.may_leave() {
+            if self.may_leave() && !self.run.wants_room() {
                 // A word that came in just now would wait for the next engine otherwise.
                 let letters = unread(self.ports.journal.as_ref(), self.lease.run, WordId(0)).await?;
                 if letters.is_empty() {
@@ -316,6 +330,10 @@ impl Driver {
         let mut events = Vec::new();
         let mut taken = Vec::new();
         let open = self.vault.now().filter(|open| open.masker().is_some());
+        let before = next.under_way();
+        if let Some(room) = &self.room {
+            next.set_room(room.offer(self.lease.run));
+        }
         for input in inputs {
             let masked = open.as_ref().map(|open| mask_input(open, input.clone()));
             for event in next.decide(masked.as_ref().unwrap_or(input), now) {
@@ -328,7 +346,11 @@ impl Driver {
                 events.push(recorded);
             }
         }
+        if let Some(room) = &self.room {
+            room.settle(self.lease.run, before, next.under_way(), next.wants_room());
+        }
         if events.is_empty() {
+            self.run.set_room(next.room());
             return Ok(false);
         }
         let changes = next.take_changes();

@@ -10,8 +10,10 @@ mod mail;
 pub mod observer;
 pub mod output;
 mod ports;
+mod room;
 pub mod secrets;
 pub mod transport;
 
 pub use driver::{DriveError, Driver, End, LEASE, Stay, load, load_up_to};
 pub use ports::Ports;
+pub use room::Room;

@@ -1,12 +1,13 @@
 //! `piton engine`.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use piton_core::ids::RunId;
 use piton_runner::journal::{Filter, JournalError, RunStatus};
-use piton_runner::{DriveError, Driver, End, LEASE};
+use piton_runner::{DriveError, Driver, End, LEASE, Room};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -20,7 +21,7 @@ use crate::store::Store;
 
 /// Drive runs without showing them
 ///
-/// Those that are named, or all that are open and that nobody drives. /// Ends when there is nothing left to drive; with `--stay` it goes on looking. On SIGTERM it gives its runs back and
+/// Those that are named, or all that are open and that nobody drives. Ends when there is nothing left to drive; with `--stay` it goes on looking. On SIGTERM it gives its runs back and
 /// ends: what runs on hosts goes on, and the next engine follows it. `piton` starts this by itself when a run is to go
 /// on in the background.
 #[derive(Debug, clap::Args)]
@@ -31,6 +32,9 @@ pub(crate) struct Args {
     /// Stay, and take up runs that nobody drives from now on
     #[arg(long, conflicts_with = "runs")]
     stay: bool,
+    /// How many tasks to have under way at once, over all runs [default: what piton.toml says, else no limit]
+    #[arg(long, value_name = "N")]
+    max_parallel: Option<NonZeroU32>,
 }
 
 /// How many runs one engine drives at a time.
@@ -49,6 +53,7 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
         named.push(store.find(wanted).await?.id);
     }
     let handover = leave_on_signal()?;
+    let room = args.max_parallel.or(store.most).map(Room::new);
     let mut driven = BTreeSet::new();
     let mut driving = JoinSet::new();
     let mut worst = Code::Succeeded;
@@ -56,23 +61,23 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
     let mut given_up = BTreeSet::new();
     for id in named.iter().copied() {
         if driven.insert(id) {
-            driving.spawn(take(store.clone(), id, handover.clone()));
+            driving.spawn(take(store.clone(), id, room.clone(), handover.clone()));
         }
     }
     let mut leaving = handover.clone();
     loop {
         if named.is_empty() && !*leaving.borrow() {
-            let room = AT_ONCE.saturating_sub(driven.len());
+            let more = AT_ONCE.saturating_sub(driven.len());
             let filter = Filter { adrift: true, limit: AT_ONCE * 2, ..Filter::default() };
             let adrift = store.journal.list(&filter).await?;
             for run in adrift
                 .into_iter()
                 .filter(|run| !driven.contains(&run.id) && !given_up.contains(&run.id))
-                .take(room)
+                .take(more)
                 .collect::<Vec<_>>()
             {
                 driven.insert(run.id);
-                driving.spawn(take(store.clone(), run.id, handover.clone()));
+                driving.spawn(take(store.clone(), run.id, room.clone(), handover.clone()));
             }
         }
         let stay = args.stay && !*leaving.borrow();
@@ -112,12 +117,17 @@ fn tell(screen: &Screen, id: RunId, end: Result<Option<End>, Failure>) -> bool {
 }
 
 /// Drives a run as soon as its lease is free; `None` if somebody else holds it, and is alive.
-async fn take(store: Store, id: RunId, mut handover: watch::Receiver<bool>) -> (RunId, Result<Option<End>, Failure>) {
+async fn take(
+    store: Store,
+    id: RunId,
+    room: Option<Arc<Room>>,
+    mut handover: watch::Receiver<bool>,
+) -> (RunId, Result<Option<End>, Failure>) {
     let end = async {
         let begun = tokio::time::Instant::now();
         loop {
             match adopt(&store, id).await {
-                Ok(driver) => return end_of(driver.drive(handover.clone()).await),
+                Ok(driver) => return end_of(driver.sharing(room).drive(handover.clone()).await),
                 Err(Failure::Drive(DriveError::Journal(JournalError::Held { .. }))) => {}
                 Err(failure) => return Err(failure),
             }

@@ -53,6 +53,8 @@ impl Draft {
             Input::Took { engine, fence } => {
                 self.push(Event::EngineTook { engine: engine.clone(), fence: *fence });
             }
+            // What may begin now begins in any case.
+            Input::Room => {}
             Input::SecretsFetched { marks } => {
                 if let Some(event) = self.run.secrets_fetched_now(marks) {
                     self.push(event);

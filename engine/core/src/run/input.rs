@@ -23,6 +23,8 @@ pub enum Input {
         /// The fencing number of its lease.
         fence: u64,
     },
+    /// The engine may have room for more tasks.
+    Room,
     /// The run's secrets were fetched.
     SecretsFetched {
         /// What they can be recognized by: `key:digest`; empty where that cannot be told.

@@ -222,6 +222,7 @@ impl Run {
             hold: self.hold.clone(),
             paused: self.paused.clone(),
             secrets: self.secrets.clone(),
+            room: self.room,
             ..Self::new(self.id, plan)
         };
         if let Hold::Asked(_) = next.hold {

@@ -77,6 +77,8 @@ pub struct Run {
     pub(super) no_return: u32,
     /// The last word that was taken up; words are taken in order.
     pub(super) last_word: Option<WordId>,
+    /// How many tasks the engine lets it have under way. No fact: who takes the run over may have more room, or less.
+    pub(super) room: u32,
     pub(super) secrets: Secrets,
     pub(super) wanted: OrdSet<Effect>,
     pub(super) changes: Vec<Change>,
@@ -134,6 +136,7 @@ impl Run {
             undo_asked: None,
             no_return: 0,
             last_word: None,
+            room: u32::MAX,
             secrets: Secrets::default(),
             wanted: OrdSet::new(),
             changes: Vec::new(),

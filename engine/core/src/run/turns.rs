@@ -9,7 +9,7 @@ use imbl::{OrdMap, OrdSet};
 use crate::plan::{TaskIndex, Unit};
 use crate::runbook::OnFailure;
 
-use super::state::Run;
+use super::state::{Phase, Run};
 use super::task::TaskState;
 
 /// The queue of what may begin at any time. The queue of a step is its number plus one.
@@ -81,6 +81,40 @@ impl Run {
             None => false,
         };
         self.graph.units(task).iter().find(full).map(|unit| unit.0 as usize)
+    }
+
+    /// Has the run begin no more tasks than that many are under way at once, whatever its plan says. It is no fact, and
+    /// has no part in what the run wants; only in what it decides to begin.
+    pub fn set_room(&mut self, room: u32) {
+        self.room = room;
+    }
+
+    /// How many tasks the engine lets it have under way.
+    pub fn room(&self) -> u32 {
+        self.room
+    }
+
+    /// How many tasks are under way. Whoever waits for people keeps nobody else from running.
+    pub fn under_way(&self) -> u32 {
+        u32::try_from(self.active.len() - self.asking.len()).unwrap_or(u32::MAX)
+    }
+
+    /// How many tasks may be under way.
+    pub(super) fn most(&self) -> u32 {
+        self.plan.max_parallel.min(self.room)
+    }
+
+    /// Whether more would begin if the engine had room.
+    pub fn wants_room(&self) -> bool {
+        let finally = match self.phase {
+            Phase::Main if self.cancelled || self.undo_asked.is_some() => return false,
+            Phase::Main => false,
+            Phase::Finally if self.abandoned => return false,
+            Phase::Finally => true,
+            Phase::New | Phase::Undoing | Phase::Ended(_) => return false,
+        };
+        let full = self.under_way() >= self.room && self.under_way() < self.plan.max_parallel;
+        full && self.paused.is_none() && self.holding.is_empty() && self.next_ready(finally).is_some()
     }
 
     /// The task whose turn it is, under `steps` or under `finally`.

@@ -48,6 +48,7 @@ pub(crate) fn mask_input(open: &Open, input: Input) -> Input {
         }
         // What a person says is in the inbox already, as it was said.
         known @ (Input::Took { .. }
+        | Input::Room
         | Input::SecretsFetched { .. }
         | Input::SecretsMissing { .. }
         | Input::JobStarted { .. }

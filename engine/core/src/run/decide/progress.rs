@@ -143,10 +143,7 @@ impl Draft {
     }
 
     pub(in crate::run) fn start_ready(&mut self, finally: bool) {
-        // Whoever waits for people keeps nobody else from running.
-        while self.run.active.len() - self.run.asking.len() < self.run.plan.max_parallel as usize
-            && self.run.holding.is_empty()
-        {
+        while self.run.under_way() < self.run.most() && self.run.holding.is_empty() {
             let Some(task) = self.run.next_ready(finally) else { return };
             match self.run.blamed(task) {
                 Some(root) => {
