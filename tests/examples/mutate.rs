@@ -8,10 +8,12 @@ use piton_tests::mutations::{Mutation, all, root};
 
 type Any<T> = Result<T, Box<dyn std::error::Error>>;
 
-/// A copy of the tree in which faults are planted. It shares the target directory, so that only what differs is built.
+/// A copy of the tree in which faults are planted, with a target directory of its own: in a common one, cargo takes what was
+/// built with a fault for what the tree itself would give, and uses it.
 struct Copy {
     from: PathBuf,
     to: PathBuf,
+    target: PathBuf,
 }
 
 /// How tests went.
@@ -37,7 +39,8 @@ fn main() -> Any<()> {
         return Err(format!("there is no mutation `{unknown}`").into());
     }
     let wanted: Vec<&Mutation> = all.iter().filter(|m| words.is_empty() || words.contains(&m.name)).collect();
-    let copy = Copy { from: root(), to: root().join("target/mutate") };
+    let place = root().join("target/mutate");
+    let copy = Copy { from: root(), to: place.join("tree"), target: place.join("target") };
     copy.refresh()?;
     if survey.is_none() {
         // A test that fails anyway sees nothing.
@@ -116,7 +119,7 @@ impl Copy {
                 pairs().map(|(package, name)| format!("(package({package}) & test(={name}))")).collect();
             cargo.args(["-E", &set.join(" | ")]);
         }
-        cargo.current_dir(&self.to).env("CARGO_TARGET_DIR", self.from.join("target")).env("RUST_BACKTRACE", "0");
+        cargo.current_dir(&self.to).env("CARGO_TARGET_DIR", &self.target).env("RUST_BACKTRACE", "0");
         let ran = cargo.output()?;
         let said = String::from_utf8_lossy(&ran.stderr).into_owned();
         match ran.status.code() {

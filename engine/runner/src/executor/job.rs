@@ -6,9 +6,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use piton_core::ids::{HostName, JobId, Part};
-use piton_core::run::{BootId, Input, LossCause, Printed, Refusal, Run, read_outputs};
+use piton_core::run::{BootId, Exit, Input, LossCause, Printed, Refusal, Run, read_outputs};
 use piton_core::runbook::{Action, OutputRule, Sealed};
 use piton_core::time::Timestamp;
+use piton_core::value::{Map, Value};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
@@ -142,18 +143,17 @@ impl JobTask {
         let (asked, leaves) = (asked_for.clone(), left.clone());
         let host = self.spec.host.clone();
         let join = tokio::spawn(async move {
-            let input = self.follow(launch, &asked).await;
-            if let Input::JobExited { printed, outputs, .. } = &input {
+            let end = self.follow(launch, &asked).await;
+            if let Followed::Exited { printed, outputs, .. } = &end {
                 let printed = [&printed.out, &printed.err].into_iter().flatten().any(|extent| extent.len > 0);
                 leaves.get_or_init(|| printed || !matches!(outputs, Ok(outputs) if outputs.is_empty()));
             }
-            let _unheard = self.news.send(input);
+            let _unheard = self.news.send(end.news(self.spec.id.clone()));
         });
         Carrying { handle: join.abort_handle(), join, host, asked_for, left }
     }
 
-    async fn follow(&self, mut launch: Launch, asked_for: &Arc<AtomicBool>) -> Input {
-        let job = self.spec.id.clone();
+    async fn follow(&self, mut launch: Launch, asked_for: &Arc<AtomicBool>) -> Followed {
         let open = self.vault.opened().await;
         let whole = self.whole().await;
         let spec = self.unsealed(&open, &whole);
@@ -169,15 +169,15 @@ impl JobTask {
                     };
                     let outputs = self.unless_stale(&open, outputs);
                     let outputs = self.collect(&open, out.as_mut(), outputs).await;
-                    return Input::JobExited { job, exit, printed, outputs };
+                    return Followed::Exited { exit, printed, outputs };
                 }
-                JobEnd::Lost(why) => return Input::JobLost { job, why },
-                JobEnd::Refused(why) if !asked_for.load(Ordering::Acquire) => return Input::JobRefused { job, why },
+                JobEnd::Lost(why) => return Followed::Lost(why),
+                JobEnd::Refused(why) if !asked_for.load(Ordering::Acquire) => return Followed::Refused(why),
                 JobEnd::Refused(Refusal::Unreachable(why) | Refusal::Refused(why)) if launch != Launch::Fresh => {
                     // Another engine, or an earlier try, may have begun it: that it cannot be looked at now says nothing.
-                    return Input::JobLost { job, why: LossCause::Unreachable(why) };
+                    return Followed::Lost(LossCause::Unreachable(why));
                 }
-                JobEnd::Refused(why) => return Input::JobRefused { job, why },
+                JobEnd::Refused(why) => return Followed::Refused(why),
                 JobEnd::OutputFailed(error) => {
                     self.wait_for_room(&error).await;
                     launch = Launch::Never { boot: None };
@@ -254,7 +254,7 @@ impl JobTask {
         open: &Open,
         out: &mut dyn JobOutput,
         written: Result<Vec<u8>, String>,
-    ) -> Result<piton_core::value::Map<String, piton_core::value::Value>, String> {
+    ) -> Result<Map<String, Value>, String> {
         if self.spec.id.part == Part::Call {
             return told(out.head().await.map_err(|error| error.to_string())?, written);
         }
@@ -309,34 +309,34 @@ impl JobTask {
         if self.spec.ends == Ends::Reboot {
             self.spec.ends = Ends::RebootByNow;
         }
-        let end = self.follow(Launch::Never { boot: None }, &asked_for).await;
-        match &end {
+        match self.follow(Launch::Never { boot: None }, &asked_for).await {
             // It came to a good end before it could be stopped.
-            Input::JobExited { exit, .. } if exit.is_success() => end,
-            Input::JobExited { exit, printed, .. } => {
-                Input::JobStopped { job, exit: Some(*exit), printed: printed.clone() }
+            end @ Followed::Exited { exit: Exit(0), .. } => end.news(job),
+            Followed::Exited { exit, printed, .. } => Input::JobStopped { job, exit: Some(exit), printed },
+            Followed::Lost(why @ LossCause::HostRebooted) if self.spec.ends == Ends::RebootByNow => {
+                Input::JobLost { job, why }
             }
-            Input::JobLost { why: LossCause::HostRebooted, .. } if self.spec.ends == Ends::RebootByNow => end,
             // It is dead, and left no status.
-            Input::JobLost { .. }
-            | Input::JobRefused { .. }
-            | Input::Took { .. }
-            | Input::Room
-            | Input::SecretsFetched { .. }
-            | Input::SecretsMissing { .. }
-            | Input::JobStarted { .. }
-            | Input::JobStopped { .. }
-            | Input::HookCalled { .. }
-            | Input::HookDiffered { .. }
-            | Input::HookEnded { .. }
-            | Input::Transferred { .. }
-            | Input::TransferProgressed { .. }
-            | Input::TransferFailed { .. }
-            | Input::TimerFired(_)
-            | Input::LocksTaken(_)
-            | Input::LocksRefused { .. }
-            | Input::Replanned { .. }
-            | Input::Said { .. } => Input::JobStopped { job, exit: None, printed: Printed::default() },
+            Followed::Lost(_) | Followed::Refused(_) => {
+                Input::JobStopped { job, exit: None, printed: Printed::default() }
+            }
+        }
+    }
+}
+
+/// What following a job came to.
+enum Followed {
+    Exited { exit: Exit, printed: Printed, outputs: Result<Map<String, Value>, String> },
+    Lost(LossCause),
+    Refused(Refusal),
+}
+
+impl Followed {
+    fn news(self, job: JobId) -> Input {
+        match self {
+            Self::Exited { exit, printed, outputs } => Input::JobExited { job, exit, printed, outputs },
+            Self::Lost(why) => Input::JobLost { job, why },
+            Self::Refused(why) => Input::JobRefused { job, why },
         }
     }
 }
