@@ -261,24 +261,6 @@ steps:
 }
 
 #[test]
-fn the_runbooks_that_come_along_pass_with_every_fault() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let place = Place::empty(env!("CARGO_BIN_EXE_piton-under-test"));
-    let mut tested = 0;
-    for area in std::fs::read_dir(root.join("runbooks")).unwrap() {
-        for file in std::fs::read_dir(area.unwrap().path()).unwrap() {
-            let path = file.unwrap().path();
-            if path.to_str().unwrap().ends_with(".test.yaml") {
-                tested += 1;
-                let ran = place.piton(&["-C", root.to_str().unwrap(), "test", "--faults", path.to_str().unwrap()]);
-                assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
-            }
-        }
-    }
-    assert!(tested >= 2, "all of them are found");
-}
-
-#[test]
 fn the_example_of_the_guide_passes_with_every_fault() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let page = std::fs::read_to_string(root.join("docs/src/guide/testing.md")).unwrap();
