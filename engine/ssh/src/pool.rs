@@ -290,6 +290,8 @@ impl Pool {
         else {
             return Err(OpenError::NoShell("ssh gave no pipes".to_owned()));
         };
+        // Where the system gives no more (pipe(7), pipe-user-pages-soft), it stays as it is.
+        let _as_it_is = rustix::pipe::fcntl_setpipe_size(&stdout, PIPE);
         let ends = Ends {
             stdin: Box::new(stdin),
             stdout: Box::new(stdout),
@@ -383,6 +385,9 @@ fn at_once() -> usize {
 fn is_refusal(error: &str) -> bool {
     error.contains("efused")
 }
+
+/// So much may wait between ssh and the engine: then both work at once, instead of one after the other.
+const PIPE: usize = 1 << 20;
 
 /// Tells our lines from whatever else is printed. It need not be secret.
 pub(crate) fn nonce() -> String {
