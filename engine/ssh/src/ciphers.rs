@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use piton_core::digest::Digest;
 
-use crate::pool::nonce;
+use crate::shell::nonce;
 
 /// The ciphers that OpenSSH offers by itself (myproposal.h, releases 7.2 to 10), the fastest first. A list without `^`,
 /// which ssh knows only since release 8.1.

@@ -1,7 +1,7 @@
 //! The shells and connections to one host: reused while they are warm, closed when nobody needs them.
 
 use std::process::Stdio;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use crate::connect::{ConnectError, Destination, Hope};
 use crate::options::Options;
 use crate::script;
-use crate::shell::{Ends, Shell};
+use crate::shell::{Ends, Shell, nonce};
 
 /// What all hosts share.
 pub(crate) struct Common {
@@ -388,14 +388,6 @@ fn is_refusal(error: &str) -> bool {
 
 /// So much may wait between ssh and the engine: then both work at once, instead of one after the other.
 const PIPE: usize = 1 << 20;
-
-/// Tells our lines from whatever else is printed. It need not be secret.
-pub(crate) fn nonce() -> String {
-    use std::hash::{BuildHasher as _, Hasher as _};
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let random = std::hash::RandomState::new().build_hasher().finish();
-    format!("piton-{random:016x}-{}", COUNT.fetch_add(1, Ordering::Relaxed))
-}
 
 /// A poisoned lock is as good as any: what it guards is a list, changed in one step.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

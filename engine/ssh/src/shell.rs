@@ -108,6 +108,15 @@ impl Shell {
     }
 }
 
+/// Tells our lines from whatever else is printed. It need not be secret.
+pub(crate) fn nonce() -> String {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let random = std::hash::RandomState::new().build_hasher().finish();
+    format!("piton-{random:016x}-{}", COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
 /// One answer: a word and what belongs to it.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer(String);
