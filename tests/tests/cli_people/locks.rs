@@ -7,6 +7,29 @@ fn a_run_waits_for_the_locks_of_another_and_all_of_it_can_be_seen() {
     let place = Place::new(PITON);
     place.write("runbooks/keeper.yaml", &keeper("locks: [\"vm/web1\", { name: images, shared: true }]\n"));
     let dir = format!("dir={}", place.outside("").display());
+    // Before anything has run, so that nothing is known of how long it takes.
+    assert_snapshot!(place.snapshot(&["plan", "keeper", &dir, "name=b"]), @r#"
+    exit 0
+    --- stdout
+    keeper
+    from    runbooks/keeper.yaml
+    digest  DIGEST
+    tasks   1 on 1 host, 256 at once at most, on failure stop and ask
+    locks   images (shared), vm/web1
+    params
+      dir = HERE/
+      name = b
+
+    1. keep
+       hosts    local
+       needs    nothing
+       run
+         | touch "$dir/$name.begun"
+         | while ! test -e "$dir/$name.go"; do sleep 0.05; done
+
+    way back  none
+    no undo   keep
+    "#);
     let first = place.start(&["run", "keeper", &dir, "name=a"]);
     place.wait_for_file(&place.outside("a.begun"));
     let second = place.start(&["run", "keeper", &dir, "name=b"]);
@@ -80,29 +103,6 @@ fn a_run_waits_for_the_locks_of_another_and_all_of_it_can_be_seen() {
          8  TIME the steps under `finally` begin
          9  TIME the run succeeded after SPAN
     ");
-    assert_snapshot!(place.snapshot(&["plan", "keeper", &dir, "name=b"]), @r#"
-    exit 0
-    --- stdout
-    keeper
-    from    runbooks/keeper.yaml
-    takes   about a moment
-    digest  DIGEST
-    tasks   1 on 1 host, 256 at once at most, on failure stop and ask
-    locks   images (shared), vm/web1
-    params
-      dir = HERE/
-      name = b
-
-    1. keep
-       hosts    local
-       needs    nothing
-       run
-         | touch "$dir/$name.begun"
-         | while ! test -e "$dir/$name.go"; do sleep 0.05; done
-
-    way back  none
-    no undo   keep
-    "#);
 }
 
 /// The engine of the holder is killed: the lock is the run's, and stays; when the run is taken up and over, it goes on.
