@@ -5,11 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use rhai::debugger::{DebuggerCommand, DebuggerEvent};
-use rhai::packages::{
-    ArithmeticPackage, BasicArrayPackage, BasicFnPackage, BasicIteratorPackage, BasicMapPackage, BasicMathPackage,
-    BasicStringPackage, LogicPackage, MoreStringPackage, Package,
-};
-use rhai::{Dynamic, Engine, OptimizationLevel, Position};
+use rhai::{Dynamic, Engine, Position};
 
 use crate::api::{Api, text};
 use crate::scripts::Scripts;
@@ -142,31 +138,14 @@ pub(crate) fn engine(api: &Api, scripts: &BTreeMap<String, String>, pace: Pace) 
 
 /// The language with its limits, and what needs nothing from outside.
 pub(crate) fn bare() -> Engine {
-    let mut engine = Engine::new_raw();
-    ArithmeticPackage::new().register_into_engine(&mut engine);
-    LogicPackage::new().register_into_engine(&mut engine);
-    BasicStringPackage::new().register_into_engine(&mut engine);
-    MoreStringPackage::new().register_into_engine(&mut engine);
-    BasicMathPackage::new().register_into_engine(&mut engine);
-    BasicArrayPackage::new().register_into_engine(&mut engine);
-    BasicMapPackage::new().register_into_engine(&mut engine);
-    BasicIteratorPackage::new().register_into_engine(&mut engine);
-    BasicFnPackage::new().register_into_engine(&mut engine);
-
-    engine.set_optimization_level(OptimizationLevel::None);
-    engine.set_fail_on_invalid_map_property(true);
-    // Without this, Rhai's own comparison of text with a number (always false) comes before ours (an error).
-    engine.set_fast_operators(false);
+    let mut engine = piton_core::expr::language(MAX_STRING, MAX_ITEMS);
     engine.set_max_operations(MAX_OPERATIONS);
     engine.set_max_expr_depths(64, 32);
     engine.set_max_call_levels(MAX_CALLS);
     engine.set_max_variables(MAX_VARIABLES);
     engine.set_max_functions(500);
     engine.set_max_modules(20);
-    engine.set_max_string_size(MAX_STRING);
-    engine.set_max_array_size(MAX_ITEMS);
-    engine.set_max_map_size(MAX_ITEMS);
-    for symbol in ["eval", "print", "debug", "sleep", "timestamp"] {
+    for symbol in ["sleep", "timestamp"] {
         engine.disable_symbol(symbol);
     }
     text::register(&mut engine);

@@ -6,7 +6,6 @@
 
 mod api;
 mod check;
-mod convert;
 mod engine;
 mod explain;
 mod heard;
@@ -15,6 +14,7 @@ mod xml;
 
 use std::sync::Arc;
 
+use piton_core::expr::{from_dynamic, to_dynamic};
 use piton_core::runbook::HookCode;
 use piton_core::value::{Map, Value};
 use piton_runner::hooks::{HookOrder, HookWorld, Hooks};
@@ -66,7 +66,7 @@ fn evaluate(order: &HookOrder, world: Arc<dyn HookWorld>, pace: Pace) -> Result<
     ast.set_source(name.as_str());
     let mut scope = rhai::Scope::new();
     for (number, value) in order.text.args.iter().enumerate() {
-        scope.push_dynamic(format!("arg{number}"), convert::to_dynamic(value));
+        scope.push_dynamic(format!("arg{number}"), to_dynamic(value));
     }
     engine::begin();
     let result: Result<rhai::Dynamic, _> = engine.eval_ast_with_scope(&mut scope, &ast);
@@ -77,7 +77,7 @@ fn evaluate(order: &HookOrder, world: Arc<dyn HookWorld>, pace: Pace) -> Result<
     }
     let mut outputs = api.outputs();
     if value.is_map() {
-        match convert::from_dynamic(&value)? {
+        match from_dynamic(&value)? {
             Value::Object(map) => outputs.extend(map),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {}
         }

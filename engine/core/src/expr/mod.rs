@@ -27,6 +27,7 @@
 //! The function in `filter(|x| …)` sees only its own parameters.
 
 mod engine;
+mod language;
 mod names;
 mod template;
 
@@ -38,7 +39,8 @@ use serde::{Deserialize, Serialize};
 use crate::ids::StepId;
 use crate::value::{Map, Value};
 
-pub(crate) use engine::{from_dynamic, offset_in, reset_operations, script_engine, to_dynamic};
+pub(crate) use engine::{offset_in, reset_operations, script_engine};
+pub use language::{from_dynamic, language, regex, to_dynamic};
 pub use names::is_reserved;
 pub use template::Template;
 pub(crate) use template::end_of_template;

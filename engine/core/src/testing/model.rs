@@ -74,7 +74,7 @@ impl Model {
         let Some(mut reply) = reply(&answer).map_err(|why| format!("what the model answers to {job}: {why}"))? else {
             return Ok(None);
         };
-        match expr::from_dynamic(&this).map_err(|error| error.to_string())? {
+        match expr::from_dynamic(&this)? {
             Value::Object(after) if after == state => {}
             Value::Object(after) => reply.changes.push((question.host.clone(), Change::Replace(after))),
             other => return Err(format!("the model has made {} of the host's state", crate::value::kind(&other))),
@@ -86,7 +86,7 @@ impl Model {
 /// Reads what `answer` returned: nothing, an exit status, or a map.
 fn reply(answer: &Dynamic) -> Result<Option<Reply>, String> {
     let status = |number: i64| u8::try_from(number).map_err(|_| format!("{number} is not an exit status"));
-    match expr::from_dynamic(answer).map_err(|error| error.to_string())? {
+    match expr::from_dynamic(answer)? {
         Value::Null => Ok(None),
         Value::Bool(passes) => Ok(Some(Reply::exits(u8::from(!passes)))),
         Value::Number(number) => number

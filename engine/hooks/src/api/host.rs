@@ -1,5 +1,6 @@
 //! `host`: what a hook may have a host do. Each call is a job of its own, written down before it begins.
 
+use piton_core::expr::{from_dynamic, to_dynamic};
 use piton_core::ids::{EnvName, HostName};
 use piton_core::run::{CallKind, quote};
 use piton_core::value::{Value, to_text};
@@ -7,7 +8,6 @@ use piton_runner::hooks::CallSpec;
 use rhai::{Array, Dynamic, Engine};
 
 use super::{Api, Made};
-use crate::convert::{from_dynamic, to_dynamic};
 
 /// How large a file may be that a hook writes, in bytes: Linux takes 128 KiB for one environment variable (execve(2),
 /// MAX_ARG_STRLEN).

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use piton_core::expr::{from_dynamic, to_dynamic};
 use piton_core::ids::{HostName, StepId};
 use piton_core::inventory::Host;
 use piton_core::run::CallKind;
@@ -14,7 +15,6 @@ use piton_core::value::{Map, Value, to_text};
 use piton_runner::hooks::{CallError, CallSpec, HookOrder, HookWorld};
 use rhai::{Dynamic, Engine, EvalAltResult, Position};
 
-use crate::convert::{from_dynamic, to_dynamic};
 use crate::engine::Ended;
 
 /// What a function of ours gives.

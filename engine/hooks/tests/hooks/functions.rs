@@ -12,6 +12,8 @@ fn texts_sizes_and_documents_are_read() {
         ("size(\"2KiB\")", json!(2048)),
         ("show_size(2048)", json!("2KiB")),
         ("duration(\"1h30m\")", json!(5400)),
+        ("duration(\"250ms\")", json!(0.25)),
+        ("show_duration(0.25)", json!("250ms")),
         ("lines(\"a\\nb\\n\\n\")", json!(["a", "b"])),
         ("words(\"  a  b \")", json!(["a", "b"])),
         ("join([\"a\", 1, true], \"-\")", json!("a-1-true")),
