@@ -15,8 +15,7 @@ fn runbook() -> String {
 
 /// Runs the runbook to its end, or to where it parks.
 fn migrate(lab: &Hosts, exit: i32, guest: &Guest, from: &str, to: &str, more: &[&str]) -> String {
-    let (runbook, vm, from, to) =
-        (runbook(), format!("vm={}", guest.name), format!("from={from}"), format!("to={to}"));
+    let (runbook, vm, from, to) = (runbook(), format!("vm={}", guest.name), format!("from={from}"), format!("to={to}"));
     lab.expect(exit, &[&["run", &runbook, &vm, &from, &to], more].concat())
 }
 

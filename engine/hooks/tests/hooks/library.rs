@@ -175,15 +175,31 @@ fn where_a_guest_runs_is_told_from_both_sides_and_nothing_that_ran_is_turned_off
 fn what_stands_between_two_libvirts_is_told_with_what_to_do() {
     for (transport, said, tells) in [
         ("ssh", "error: Cannot recv data: Host key verification failed.: Connection reset by peer", "ssh hv2"),
-        ("ssh", "error: Cannot recv data: root@hv2: Permission denied (publickey).: Connection reset", "authorized_keys"),
-        ("ssh", "error: Cannot recv data: ssh: Could not resolve hostname hv2: Name or service not known", "/etc/hosts"),
+        (
+            "ssh",
+            "error: Cannot recv data: root@hv2: Permission denied (publickey).: Connection reset",
+            "authorized_keys",
+        ),
+        (
+            "ssh",
+            "error: Cannot recv data: ssh: Could not resolve hostname hv2: Name or service not known",
+            "/etc/hosts",
+        ),
         ("ssh", "error: Cannot recv data: ssh: connect to host hv2 port 22: No route to host", "firewalls"),
         ("ssh", "error: Cannot recv data: ssh: connect to host hv2 port 22: Connection refused", "sshd"),
-        ("ssh", "error: End of file while reading data: libvirt: error: cannot connect to '/var/run/libvirt/libvirt-sock'", "start libvirtd"),
+        (
+            "ssh",
+            "error: End of file while reading data: libvirt: error: cannot connect to '/var/run/libvirt/libvirt-sock'",
+            "start libvirtd",
+        ),
         ("ssh", "", "firewalls"),
         ("ssh", "error: something new", "try it on hv1"),
         ("tls", "error: unable to connect to server at 'hv2:16514': Connection refused", "16514"),
-        ("tls", "error: Cannot read CA certificate '/etc/pki/CA/cacert.pem': No such file or directory", "clientcert.pem"),
+        (
+            "tls",
+            "error: Cannot read CA certificate '/etc/pki/CA/cacert.pem': No such file or directory",
+            "clientcert.pem",
+        ),
         ("tls", "error: Unable to verify TLS peer: The certificate is not trusted.", "clientcert.pem"),
     ] {
         let advice = call("migration", &format!("advice(t, \"hv1\", \"hv2\", \"hv2\", \"{transport}\")"), said);
