@@ -3,6 +3,8 @@
 //! `scripts/bench` builds everything in release and runs this. It needs root (for its private sshd), ninja, and about
 //! 3 GiB of room in `/tmp`. `scripts/bench NAME…` measures only those named.
 
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -296,21 +298,40 @@ fn local(bench: &Bench) -> Any<()> {
     Ok(())
 }
 
-/// What a job on this machine costs before there is an engine: a shell in a session of its own, against a shell.
-fn floor(_bench: &Bench) -> Any<()> {
-    let thousand = |words: &[&str]| -> Any<Duration> {
+/// What a job on this machine costs before there is an engine: a shell in a session of its own, against a shell; and the
+/// least that keeps what we promise (written durably before it begins, a session of its own, an exit status in a file), against
+/// ninja.
+fn floor(bench: &Bench) -> Any<()> {
+    let log = File::create(bench.dir().join("log"))?;
+    let thousand = |words: &[&str], durable: bool| -> Any<Duration> {
         let begun = Instant::now();
         for _ in 0..1_000 {
+            if durable {
+                (&log).write_all(&[b'x'; 512])?;
+                log.sync_data()?;
+            }
             Command::new(words[0]).args(&words[1..]).stdin(Stdio::null()).status()?;
         }
         Ok(begun.elapsed())
     };
     let mut pairs = Vec::new();
     for _ in 0..5 {
-        let ours = thousand(&["/usr/bin/setsid", "/bin/sh", "-c", "true"])?;
-        pairs.push((ms(ours), ms(thousand(&["/bin/sh", "-c", "true"])?)));
+        let ours = thousand(&["/usr/bin/setsid", "/bin/sh", "-c", "true"], false)?;
+        pairs.push((ms(ours), ms(thousand(&["/bin/sh", "-c", "true"], false)?)));
     }
     compare("1,000 times `setsid sh -c true`, against `sh -c true`", &pairs);
+
+    let graph: String = (0..1_000).map(|n| format!("build o{}: t o{n}\n", n + 1)).collect();
+    std::fs::write(bench.dir().join("build.ninja"), format!("rule t\n  command = true\nbuild o0: phony\n{graph}"))?;
+    let status = bench.dir().join("status").display().to_string();
+    let mut pairs = Vec::new();
+    for _ in 0..5 {
+        let supervised = ["/usr/bin/setsid", "/bin/sh", "-c", "sh -c true; echo $? >\"$0\"", &status];
+        let ours = thousand(&supervised, true)?;
+        let _there_or_not = std::fs::remove_file(bench.dir().join(".ninja_log"));
+        pairs.push((ms(ours), ms(timed(Command::new("ninja").arg("-C").arg(bench.dir()))?)));
+    }
+    compare("1,000 times write, sync, `setsid sh -c 'sh -c true; echo $? >FILE'`, against ninja's chain", &pairs);
     Ok(())
 }
 

@@ -47,20 +47,33 @@ impl Place {
 
     /// A place whose inventory has the host `h`, a real sshd on this machine.
     pub fn with_host(piton: &str, sshd: &Sshd) -> Self {
+        Self::with_hosts(piton, &[("h", sshd)])
+    }
+
+    /// A place whose inventory has these hosts, real sshds on this machine; several may be the same one.
+    pub fn with_hosts(piton: &str, hosts: &[(&str, &Sshd)]) -> Self {
         let place = Self::new(piton);
-        let ssh = sshd.host().ssh;
         let text = |value: Option<String>| value.unwrap();
-        place.write(
-            "inventory.yaml",
-            &format!(
-                "hosts:\n  h:\n    ssh: {{ address: {}, user: root, port: {}, identity: {}, known_hosts: {}, config: /dev/null }}\n",
+        let mut inventory = "hosts:\n".to_owned();
+        for (name, sshd) in hosts {
+            let ssh = sshd.host().ssh;
+            inventory.push_str(&format!(
+                "  {name}:\n    ssh: {{ address: {}, user: root, port: {}, identity: {}, known_hosts: {}, config: /dev/null }}\n",
                 text(ssh.address),
                 sshd.port(),
                 text(ssh.identity),
                 text(ssh.known_hosts)
-            ),
-        );
+            ));
+        }
+        place.write("inventory.yaml", &inventory);
         place
+    }
+
+    /// Adds to a file of the project.
+    pub fn add(&self, name: &str, text: &str) {
+        let path = self.project().join(name);
+        let before = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(path, before + text).unwrap();
     }
 
     /// The project's directory, which is where `piton` is called.

@@ -15,24 +15,6 @@ use piton_tests::lab::wait_for;
 
 const PITON: &str = env!("CARGO_BIN_EXE_piton-under-test");
 
-/// A place whose inventory has the host `h`, a real sshd on this machine.
-fn place(sshd: &Sshd) -> Place {
-    let place = Place::new(PITON);
-    let ssh = sshd.host().ssh;
-    let text = |value: Option<String>| value.unwrap();
-    place.write(
-        "inventory.yaml",
-        &format!(
-            "hosts:\n  h:\n    ssh: {{ address: {}, user: root, port: {}, identity: {}, known_hosts: {}, config: /dev/null }}\n",
-            text(ssh.address),
-            sshd.port(),
-            text(ssh.identity),
-            text(ssh.known_hosts)
-        ),
-    );
-    place
-}
-
 /// A place without hosts: everything happens on this machine.
 fn local(files: &[(&str, &str)]) -> Place {
     let place = Place::new(PITON);
@@ -108,7 +90,7 @@ steps:
 #[test]
 fn killed_between_two_calls_of_a_hook_each_call_is_made_once() {
     let sshd = Sshd::start();
-    let place = place(&sshd);
+    let place = Place::with_host(PITON, &sshd);
     place.write("runbooks/five.yaml", &FIVE.replace("WAIT", "true").replace("TURNS", "120000"));
     let witness = place.outside("witness");
     let mut in_between = 0;
@@ -135,7 +117,7 @@ fn killed_between_two_calls_of_a_hook_each_call_is_made_once() {
 #[test]
 fn killed_in_a_call_of_a_hook_its_job_is_found_again() {
     let sshd = Sshd::start();
-    let place = place(&sshd);
+    let place = Place::with_host(PITON, &sshd);
     let wait = r#"while [ ! -e \"$gate\" ]; do sleep 0.05; done"#;
     place.write("runbooks/five.yaml", &FIVE.replace("WAIT", wait).replace("TURNS", "1"));
     let (witness, gate) = (place.outside("witness"), place.outside("gate"));
@@ -162,7 +144,7 @@ fn killed_in_a_call_of_a_hook_its_job_is_found_again() {
 #[test]
 fn a_hook_that_asks_for_something_else_after_a_crash_is_parked_with_both_sides() {
     let sshd = Sshd::start();
-    let place = place(&sshd);
+    let place = Place::with_host(PITON, &sshd);
     place.write(
         "runbooks/two.yaml",
         "runbook: two\ntitle: Two calls\nparams:\n  witness: { type: path }\n  gate: { type: path }\nsteps:\n  - id: two\n    hosts: h\n    hook: |\n      host.run(\"echo 1 >> \\\"$witness\\\"\");\n      host.run(\"echo 2 >> \\\"$witness\\\"; while [ ! -e \\\"$gate\\\" ]; do sleep 0.05; done\");\n",

@@ -26,7 +26,7 @@ fn a_secret_that_a_hook_comes_by_is_nowhere() {
     let sshd = Sshd::start();
     let secret = format!("s3cret-of-hooks-{}", std::process::id());
     for hosts in ["h", "local"] {
-        let place = place(&sshd);
+        let place = Place::with_host(PITON, &sshd);
         let told = place.outside("told");
         place.write("piton.toml", &format!("[project]\nnotify = [\"tee\", \"-a\", \"{}\"]\n", told.display()));
         place.write(

@@ -31,16 +31,29 @@ fn round(m: &mut Machine) -> Vec<String> {
 #[test]
 fn a_batch_begins_when_the_one_before_has_passed() {
     let mut m = rolling(40, "batch: [1, 5, \"20%\"]");
-    let mut batches = Vec::new();
-    while m.run.outcome().is_none() {
-        let drained = round(&mut m);
-        if !drained.is_empty() {
-            batches.push(drained.len());
+    let batches: Vec<usize> =
+        [1, 5, 8, 8, 8, 8, 2].iter().zip(0..).flat_map(|(&size, at)| std::iter::repeat_n(at, size)).collect();
+    let (mut batch, mut begun) = (0, 0);
+    while let Some(job) = m.jobs().last().cloned() {
+        // After every single step: whatever is in flight is in one batch, or the batches are over.
+        let at: Vec<usize> =
+            m.jobs().iter().filter(|job| job.attempt.task.step.as_str() != "after").map(place).collect();
+        let of: std::collections::BTreeSet<usize> = at.iter().map(|&host| batches[host]).collect();
+        assert!(of.len() <= 1, "{:?}", m.wanted());
+        if let Some(&now) = of.first().filter(|&&now| now != batch || begun == 0) {
+            assert_eq!(at.len(), batches.iter().filter(|&&b| b == now).count(), "all of it begins: {:?}", m.wanted());
+            (batch, begun) = (now, begun + 1);
         }
+        m.exit(&job.attempt.task.to_string(), 0);
         m.crash();
     }
-    assert_eq!(batches, [1, 5, 8, 8, 8, 8, 2]);
+    assert_eq!((begun, m.run.outcome()), (7, Some(Outcome::Succeeded)));
     check_order(m.run.plan(), &m.log);
+}
+
+/// The number of a job's host.
+fn place(job: &piton_core::ids::JobId) -> usize {
+    job.attempt.task.host.as_ref().unwrap().as_str()[1..].parse().unwrap()
 }
 
 #[test]
@@ -74,20 +87,32 @@ fn a_failing_batch_stops_the_following_ones() {
     }
 }
 
+/// Whether the host that fails is the first of its batch to be over, or the last, upon which the next batch begins.
 #[test]
 fn what_is_tolerated_keeps_only_its_own_host_back() {
-    let mut m = rolling(6, "batch: 3\n    max_failures: 1");
-    m.exit("drain[h01]", 9);
-    while m.run.outcome().is_none() {
-        assert!(!m.run.is_parked(), "{:?}", m.states());
-        round(&mut m);
-        m.crash();
+    for (batch, order) in [("3", [1, 0, 2]), ("3", [0, 2, 1]), ("[1, 2, 3]", [0, 1, 2])] {
+        for step in ["drain", "upgrade"] {
+            let mut m = rolling(6, &format!("batch: {batch}\n    max_failures: 1"));
+            let bad = format!("h0{}", if batch == "3" { 1 } else { 0 });
+            while m.run.outcome().is_none() {
+                assert!(!m.run.is_parked(), "{:?}", m.states());
+                let key = |job: &piton_core::ids::JobId| order.iter().position(|&o| o == place(job) % 3);
+                let job = m.jobs().into_iter().min_by_key(key).unwrap().attempt.task;
+                let fails = job.host.as_ref().unwrap().as_str() == bad && job.step.as_str() == step;
+                m.exit(&job.to_string(), if fails { 9 } else { 0 });
+                m.crash();
+            }
+            let states = m.states();
+            let ends = |state: &str| states.iter().filter(|s| s.ends_with(state)).count();
+            let left_out = if step == "drain" { 2 } else { 1 };
+            assert_eq!((ends(" failed"), ends(" skipped")), (1, left_out), "{batch} {order:?} {step}: {states:?}");
+            assert_eq!(ends(" succeeded"), states.len() - 1 - left_out, "{batch} {order:?} {step}: {states:?}");
+            assert!(
+                states.contains(&format!("{step}[{bad}] failed")) && states.contains(&format!("after[{bad}] skipped"))
+            );
+            assert_eq!(m.run.outcome(), Some(Outcome::Failed), "a host failed, and that is not forgotten");
+        }
     }
-    let states = m.states();
-    for state in ["drain[h01] failed", "upgrade[h01] skipped", "after[h01] skipped", "after[h05] succeeded"] {
-        assert!(states.contains(&state.to_owned()), "{state}: {states:?}");
-    }
-    assert_eq!(m.run.outcome(), Some(Outcome::Failed), "a host failed, and that is not forgotten");
 }
 
 #[test]
@@ -95,7 +120,7 @@ fn one_more_than_is_tolerated_and_nothing_new_of_the_step_begins() {
     // Of 10 hosts, 25% are 2.
     for (policy, outcome) in [("stop", None), ("continue", Some(Outcome::Failed))] {
         let mut m =
-            rolling(10, &format!("batch: 5\n    max_failures: 25%\n    max_parallel: 3\n    on_failure: {policy}"));
+            rolling(10, &format!("batch: 8\n    max_failures: 25%\n    max_parallel: 3\n    on_failure: {policy}"));
         m.exit("drain[h00]", 1);
         m.exit("drain[h01]", 1);
         assert_eq!(m.jobs().len(), 3, "the places of failed hosts are free: {:?}", m.wanted());

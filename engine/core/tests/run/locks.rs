@@ -152,7 +152,8 @@ fn what_was_done_under_a_lock_is_taken_back_under_it() {
     m.say(Word::Retry { task: task("b[local]"), why: String::new() });
     assert_eq!(m.wanted(), ["carry b[local]#2.undo1"]);
     m.exit("b[local]", 0);
-    assert_eq!(m.wanted(), ["hold a[local]"], "b has given it back");
+    assert_eq!(m.wanted(), ["hold a[local]"]);
+    assert_eq!(m.run.task(1).hold, Hold::No, "b has given it back: a does not wait for it");
     m.grant(Some(task("a[local]")));
     m.exit("a[local]", 0);
     assert_eq!(m.run.outcome(), Some(Outcome::Undone));

@@ -169,6 +169,35 @@ async fn whoever_comes_later_follows_and_collects_the_same() {
     }
 }
 
+/// While it runs, and when it is over.
+#[tokio::test]
+async fn whoever_launches_what_was_launched_follows_it() {
+    for sh in SHELLS {
+        let dir = tempfile::tempdir().unwrap();
+        let (go, ran) = (dir.path().join("go"), dir.path().join("ran"));
+        let (gone, wait) = (go.display(), "sleep 0.05");
+        let script = format!("echo x >>{}; echo one; until [ -e {gone} ]; do {wait}; done; echo two", ran.display());
+        let job = job(run_id(), &host("local"), "a", &script);
+        let (first, mut kept, noted) = (hosts(sh, dir.path()), Kept::default(), Noted::default());
+        tokio::select! {
+            end = first.carry(&job, Launch::Fresh, &mut kept, &noted) => panic!("{end:?}"),
+            () = until("the job runs", || noted.printed.lock().unwrap().len() == 4) => {}
+        }
+        drop(first);
+        for _ in 0..2 {
+            let (other, mut kept, again) = (hosts(sh, dir.path()), Kept::default(), Noted::default());
+            let end = tokio::join!(other.carry(&job, Launch::Fresh, &mut kept, &again), async {
+                until("its output is seen", || !again.printed.lock().unwrap().is_empty()).await;
+                std::fs::write(&go, "").unwrap();
+            })
+            .0;
+            assert_eq!(exit_of(&end), 0, "{sh}");
+            assert_eq!(kept.out(), "one\ntwo\n", "{sh}");
+            assert_eq!(std::fs::read_to_string(&ran).unwrap(), "x\n", "{sh}: it ran once");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_job_killed_together_with_its_shell_is_lost() {
     for sh in SHELLS {

@@ -136,7 +136,8 @@ impl Run {
         let graph = self.graph.clone();
         let mut open = vec![index];
         while let Some(node) = open.pop() {
-            let blame = blame.or_else(|| self.blame.get(&node).copied().filter(|_| node != index));
+            // What came through to a gate stands with the gate: a tolerated failure does not.
+            let blame = if node == index { blame } else { self.blame.get(&node).copied() };
             for &after in graph.after(node) {
                 let gate = after & GATE != 0;
                 // What a step tolerates keeps its own host or item from going on, and nobody else.

@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
+mod called;
+mod hooked;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -10,27 +13,6 @@ use piton_tests::cli::Place;
 use piton_tests::lab::wait_for;
 
 const PITON: &str = env!("CARGO_BIN_EXE_piton-under-test");
-
-/// A host of an inventory that is this sshd.
-fn host(name: &str, sshd: &Sshd) -> String {
-    let ssh = sshd.host().ssh;
-    let text = |value: &Option<String>| value.clone().unwrap();
-    format!(
-        "  {name}:\n    ssh: {{ address: {}, user: root, port: {}, identity: {}, known_hosts: {}, config: /dev/null }}\n",
-        text(&ssh.address),
-        sshd.port(),
-        text(&ssh.identity),
-        text(&ssh.known_hosts)
-    )
-}
-
-/// A place whose inventory has these hosts, all of them one real sshd on this machine.
-fn place(sshd: &Sshd, hosts: &[&str]) -> Place {
-    let place = Place::new(PITON);
-    let hosts: String = hosts.iter().map(|name| host(name, sshd)).collect();
-    place.write("inventory.yaml", &format!("hosts:\n{hosts}"));
-    place
-}
 
 fn lines(path: &Path) -> Vec<String> {
     std::fs::read_to_string(path).unwrap_or_default().lines().map(str::to_owned).collect()
@@ -68,7 +50,7 @@ steps:
 #[test]
 fn guests_found_while_the_run_goes_on_move_three_at_a_time_though_the_engine_is_killed_twice() {
     let sshd = Sshd::start();
-    let place = place(&sshd, &["hv1", "hv2"]);
+    let place = Place::with_hosts(PITON, &[("hv1", &sshd), ("hv2", &sshd)]);
     place.write("runbooks/evacuate.yaml", GUESTS);
     let witness = place.outside("witness");
     std::fs::write(&witness, "").unwrap();
@@ -142,10 +124,10 @@ fn fleet() -> (Place, Vec<Sshd>) {
     for (real, at) in [0, 2, 4, 9, 20, 45].into_iter().enumerate() {
         names.insert(at, (format!("r{real}"), real));
     }
-    let place = Place::new(PITON);
-    let hosts = names.iter().map(|(name, sshd)| host(name, &sshds[*sshd])).collect::<String>();
+    let hosts: Vec<(&str, &Sshd)> = names.iter().map(|(name, sshd)| (name.as_str(), &sshds[*sshd])).collect();
+    let place = Place::with_hosts(PITON, &hosts);
     let group: Vec<&str> = names.iter().map(|(name, _)| name.as_str()).collect();
-    place.write("inventory.yaml", &format!("hosts:\n{hosts}groups:\n  fleet: [{}]\n", group.join(", ")));
+    place.add("inventory.yaml", &format!("groups:\n  fleet: [{}]\n", group.join(", ")));
     (place, sshds)
 }
 
@@ -255,70 +237,14 @@ fn a_rolling_change_goes_past_a_host_that_may_fail() {
     assert_eq!(ran.code, 4, "a host failed, and that is not forgotten: {}{}", ran.out, ran.err);
     let seen = Seen::read(&witness);
     let all: BTreeSet<String> = batches.concat().into_iter().collect();
-    assert_eq!((seen.set("drain"), seen.set("upgrade")), (all.clone(), all));
+    let show = place.piton(&["show", "latest"]).out;
+    assert_eq!((seen.set("drain"), seen.set("upgrade")), (all.clone(), all), "{show}");
     assert!(seen.of("fill").is_empty() && seen.of("downgrade").is_empty(), "{:?}", seen.0);
     for (before, after) in batches.iter().zip(&batches[1..]) {
         let last = before.iter().map(|host| seen.at(&format!("upgrade {host}"))).max();
         let first = after.iter().map(|host| seen.at(&format!("drain {host}"))).min();
         assert!(last < first, "{after:?} began before {before:?} was over: {:?}", seen.0);
     }
-}
-
-#[test]
-fn calls_are_checked_across_files() {
-    let place = Place::new(PITON);
-    place.write("runbooks/a.yaml", "runbook: a\nsteps:\n  - { id: x, call: b }\n");
-    place.write("runbooks/b.yaml", "runbook: b\nsteps:\n  - { id: x, call: { runbook: c, with: { n: many } } }\n");
-    place.write(
-        "runbooks/c.yaml",
-        "runbook: c\nparams: { n: { type: integer }, m: { type: name } }\nsteps:\n  - { id: x, call: a }\n  - { id: y, call: d }\n",
-    );
-    let ran = place.piton(&["check"]);
-    assert_eq!(ran.code, 3, "{}", ran.err);
-    for said in [
-        "runbooks cannot call each other in a circle: a → b → c → a",
-        "runbooks/c.yaml:4:20",
-        "`c` refuses its parameter `n`: `many` is not a whole number",
-        "`c` needs a value for `m`",
-        "runbooks/b.yaml:3:",
-        "there is no runbook `d`",
-    ] {
-        assert!(ran.err.contains(said), "{said}: {}", ran.err);
-    }
-    // What a runbook has that cannot be where it is called from is said by whoever calls it, also over another one.
-    place.write("runbooks/a.yaml", "runbook: a\nsteps:\n  - { id: x, for_each: [1, 2], steps: [{ id: y, call: b }] }\n  - { id: z, call: { runbook: d } }\n");
-    place.write(
-        "runbooks/b.yaml",
-        "runbook: b\nparams: { n: { type: integer, default: 1 } }\nsteps:\n  - { id: x, call: c }\n",
-    );
-    place.write(
-        "runbooks/c.yaml",
-        "runbook: c\nsteps:\n  - { id: x, for_each: [a, b], run: echo }\nfinally:\n  - { id: y, run: echo }\n",
-    );
-    place.write(
-        "runbooks/d.yaml",
-        "runbook: d\nparams: { key: { type: secret, from: 'env:KEY' } }\nsteps:\n  - { id: x, run: echo }\n",
-    );
-    let ran = place.piton(&["check", "a"]);
-    assert_eq!(ran.code, 3, "{}", ran.err);
-    for said in [
-        "a `for_each` cannot stand inside of another: `b` → `c` has one in its step `x`, and is called for each item",
-        "runbooks/a.yaml:3:55",
-        "make one list of both",
-        "`b` → `c` has `finally` steps, so it cannot be called from `finally` or `for_each`",
-        "`d` has secret parameters, which a call cannot give",
-    ] {
-        assert!(ran.err.contains(said), "{said}: {}", ran.err);
-    }
-    place.write("runbooks/a.yaml", "runbook: a\nsteps:\n  - { id: x, call: b }\n");
-    place.write("runbooks/b.yaml", "runbook: b\nsteps:\n  - { id: x, rum: y }\n");
-    let ran = place.piton(&["plan", "a"]);
-    assert!(ran.err.contains("runbooks/b.yaml:3:14") && ran.err.contains("no field `rum`"), "{}", ran.err);
-    place.write("runbooks/b.yaml", "runbook: b\nparams: { n: { type: integer } }\noutputs: { twice: \"{{ n * 2 }}\" }\nsteps:\n  - { id: x, run: echo $n }\n");
-    place.write("runbooks/a.yaml", "runbook: a\nsteps:\n  - { id: x, call: { runbook: b, with: { n: 21 } } }\n  - { id: y, assert: [steps.x.outputs.twice == 42] }\n");
-    let ran = place.piton(&["run", "a"]);
-    assert_eq!(ran.code, 0, "{}", ran.err);
-    assert!(place.piton(&["show", "latest"]).out.contains("x/x[local]"));
 }
 
 const WORK: &str = r#"
