@@ -199,6 +199,8 @@ impl<'a> Player<'a> {
             }
             driver = Driver::adopt(self.ports(), self.id, &format!("engine-{number}")).await.map_err(wrong)?;
             self.prompter.speak(&self.journal.events(self.id));
+            // What was asked under the engine before this one may not have been answered.
+            self.prompter.answer(&load(self.journal.as_ref(), self.id).await.map_err(wrong)?);
         }
         self.ended().await
     }
@@ -278,13 +280,20 @@ impl Prompter {
         {
             return None;
         }
-        if let Said::Approve | Said::Reject = say.what {
-            let vote = vote(say, run)?;
-            self.said.fetch_add(1, Ordering::AcqRel);
-            return Some((say.by.clone(), vote));
-        }
+        let word = word(say)?;
         self.said.fetch_add(1, Ordering::AcqRel);
-        Some((say.by.clone(), word(say)?))
+        Some((say.by.clone(), word))
+    }
+
+    /// Votes as soon as people are asked: a question does not park the run, and its time would run out.
+    fn answer(&self, run: &Run) {
+        while let Some(say) = self.upcoming()
+            && let Some(word) = vote(say, run)
+        {
+            self.said.fetch_add(1, Ordering::AcqRel);
+            // The journal in memory answers at once.
+            let _said = self.journal.say(self.id, &say.by, word, self.clock.now()).now_or_never();
+        }
     }
 
     /// Says at once what is to be said when a task has begun.
@@ -301,16 +310,16 @@ impl Prompter {
     }
 }
 
-/// What is said to a question, once it is asked. Whoever speaks in a test belongs to every group that may.
+/// What is said to a question, if that is what comes next and it is asked. Whoever speaks in a test belongs to every group that may.
 fn vote(say: &Say, run: &Run) -> Option<Word> {
     let (task, why) = (say.at.clone()?, say.why.clone());
     let (approve, asking) = run.asking(run.graph().find(&task)?)?;
     let (facts, groups) = (asking.facts, approve.groups());
-    Some(if say.what == Said::Approve {
-        Word::Approve { task, facts, groups, why }
-    } else {
-        Word::Reject { task, facts, groups, why }
-    })
+    match say.what {
+        Said::Approve => Some(Word::Approve { task, facts, groups, why }),
+        Said::Reject => Some(Word::Reject { task, facts, groups, why }),
+        Said::Retry | Said::Skip | Said::Resolve | Said::Undo | Said::Cancel => None,
+    }
 }
 
 fn word(say: &Say) -> Option<Word> {
@@ -326,8 +335,9 @@ fn word(say: &Say) -> Option<Word> {
 }
 
 impl Observer for Prompter {
-    fn event(&self, _run: &Run, event: &Recorded<Event>) {
+    fn event(&self, run: &Run, event: &Recorded<Event>) {
         self.speak(std::slice::from_ref(event));
+        self.answer(run);
     }
 
     fn notice(&self, _notice: &Notice) {}

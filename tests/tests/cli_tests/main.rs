@@ -170,6 +170,42 @@ tests:
 }
 
 #[test]
+fn people_vote_when_they_are_asked() {
+    let runbook = r#"
+runbook: move
+title: Approvals
+steps:
+  - { id: day, wait: { for: 1d } }
+  - { id: may, approve: { prompt: now?, count: 2, timeout: 1h } }
+  - { id: go, hosts: hv1, run: go }
+"#;
+    let test = r#"
+test: move
+hosts: { hv1: {} }
+answers: [ { step: go } ]
+tests:
+  - name: two say yes
+    says:
+      - { say: approve, at: may, by: ann@desk }
+      - { say: approve, at: may, by: bob@desk }
+    expect: { tasks: { may: ran, go: ran } }
+  - name: one says no, and is convinced
+    says:
+      - { say: reject, at: may, by: ann@desk, why: too early }
+      - { say: retry, at: may, by: ann@desk }
+      - { say: approve, at: may, by: ann@desk }
+      - { say: approve, at: may, by: bob@desk }
+    expect: { tasks: { may: ran, go: ran } }
+  - name: one is not enough
+    says: [ { say: approve, at: may, by: ann@desk } ]
+    expect: { outcome: parked, tasks: { may: parked, go: not-reached } }
+"#;
+    let place = place(runbook, test);
+    let ran = place.piton(&["test", "--faults"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+}
+
+#[test]
 fn files_are_put_and_got_and_outputs_read() {
     let runbook = r#"
 runbook: move

@@ -6,14 +6,14 @@ whole() {
 }
 size=$(length "$path")
 set -- $(stat -L -c '%b %B' "$path")
-[ "$(($1 * $2))" -ge "$size" ] && whole
+[ ! -b "$path" ] && [ "$(($1 * $2))" -ge "$size" ] && whole
 # What was written a moment ago has its place now.
 sync "$path" 2>/dev/null
 # GNU tar asks the file system where the holes are (lseek(2), SEEK_HOLE), and its header has the list: POSIX format, sparse
 # version 1.0, (tar)Sparse Formats. Only the beginning is read; the data never is.
 block() { dd bs=512 count="$1" iflag=fullblock 2>/dev/null; }
 map=$(
-  cd "${path%/*}/" && tar -c -h -S --hole-detection=seek --sparse-version=1.0 --format=pax -f - -- "./${path##*/}" 2>/dev/null | {
+  [ ! -b "$path" ] && cd "${path%/*}/" && tar -c -h -S --hole-detection=seek --sparse-version=1.0 --format=pax -f - -- "./${path##*/}" 2>/dev/null | {
     head=$(block 1 | tr '\0' .)
     size=$(printf %s "$head" | cut -c 125-135)
     case $size in *[!0-7]* | '') exit ;; esac

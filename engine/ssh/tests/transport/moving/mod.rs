@@ -1,5 +1,6 @@
 //! Large files from host to host: two real sshds, each a host of its own.
 
+mod device;
 mod direct;
 mod users;
 
