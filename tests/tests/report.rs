@@ -36,12 +36,17 @@ fn place() -> Place {
     place
 }
 
-/// The run as far as the gate, which is closed: an unknown outcome was settled by a person.
-fn parked(place: &Place) {
+/// The run as far as the step whose outcome nobody knows.
+fn unknown(place: &Place) {
     let dir = place.outside("story");
     std::fs::create_dir(&dir).unwrap();
     let ran = place.piton(&["run", "story", &format!("dir={}", dir.display())]);
     assert_eq!(ran.code, 5, "{}", ran.err);
+}
+
+/// The run as far as the gate, which is closed: an unknown outcome was settled by a person.
+fn parked(place: &Place) {
+    unknown(place);
     let said = place.piton(&["retry", "latest", "lost", "--why", "looked: it <had> not happened"]);
     assert_eq!(said.code, 0, "{}", said.err);
     place.wait(&["--json", "ls"], |out| {
@@ -239,6 +244,20 @@ fn what_hosts_print_is_text_and_nothing_else_in_html() {
     let metas = regex::Regex::new(r#"(<meta name=[^>]*|<meta http-equiv=[^>]*)>"#).unwrap();
     let closed = metas.replace_all(&closed, "$1/>").replace("<details open>", "<details>");
     roxmltree::Document::parse(&closed).unwrap_or_else(|error| panic!("{error}:\n{closed}"));
+}
+
+#[test]
+fn junit_tells_an_unknown_outcome_as_an_error() {
+    let place = place();
+    unknown(&place);
+    let told = place.piton(&["report", "latest", "--format", "junit"]);
+    let document = roxmltree::Document::parse(&told.out).unwrap_or_else(|error| panic!("{error}:\n{}", told.out));
+    let suite = document.descendants().find(|node| node.has_tag_name("testsuite")).unwrap();
+    let numbers = ["tests", "failures", "errors", "skipped"].map(|name| suite.attribute(name).unwrap().to_owned());
+    assert_eq!(numbers, ["3", "0", "1", "1"]);
+    let error = suite.descendants().find(|node| node.has_tag_name("error")).unwrap();
+    assert_eq!(error.parent().unwrap().attribute("name"), Some("lost[local]"));
+    assert!(error.attribute("message").unwrap().contains("outcome unknown"), "{}", told.out);
 }
 
 #[test]
