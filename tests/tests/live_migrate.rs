@@ -6,8 +6,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
 use std::fs;
+use std::process::{Child, Command};
 
 use piton_tests::hosts::{Guest, Hosts};
+use piton_tests::lab::{shown, wait_for};
 
 fn up() -> Hosts {
     Hosts::up(env!("CARGO_BIN_EXE_piton-under-test"))
@@ -101,4 +103,170 @@ fn lab_a_guest_goes_on_beating_on_another_host_and_the_second_run_changes_nothin
     assert!(said.contains("网站-一号 runs on hv1"), "{said}");
     assert_eq!(lab.beats("hv1", &guest), boot);
     assert_eq!(files(&lab, "hv2", &guest), Vec::<String>::new());
+}
+
+/// A run that goes on while the test does something to it.
+struct Going {
+    child: Child,
+}
+
+impl Going {
+    /// Begins, slowly, and comes back when memory is on its way.
+    fn begin(lab: &Hosts, guest: &Guest, more: &[&str]) -> Self {
+        let words = words(guest, "hv1", "hv2", &[&["bandwidth=2M", "reserve=0", "accept=rate"], more].concat());
+        let child = lab.command(&words.iter().map(String::as_str).collect::<Vec<_>>()).spawn().unwrap();
+        let going = Self { child };
+        let info = || lab.on("hv1", &format!("virsh -q domjobinfo '{}' 2>&1 || true", guest.name));
+        wait_for(&|| format!("no memory is on its way: {}", info()), &|| {
+            info().lines().any(|line| line.starts_with("Memory processed") && !line.contains("0.000")).then_some(())
+        });
+        going
+    }
+
+    fn ends(self, exit: i32) -> String {
+        let output = self.child.wait_with_output().unwrap();
+        let said = shown(&output);
+        assert_eq!(output.status.code(), Some(exit), "{said}");
+        said
+    }
+
+    /// What it says once it waits for a person.
+    fn parks(self) -> String {
+        self.ends(5)
+    }
+}
+
+/// It runs on `hv1` as if nothing had been, and nothing of it is on `hv2`; the run said so.
+fn as_it_was(lab: &Hosts, guest: &Guest, boot: &str, said: &str) {
+    assert!(said.contains(&format!("{} runs on hv1", guest.name)), "{said}");
+    assert_eq!(lab.guests("hv1"), [format!("{}: running", guest.name)], "{said}");
+    assert_eq!(lab.guests("hv2"), Vec::<String>::new(), "{said}");
+    assert_eq!(lab.beats("hv1", guest), boot, "{said}");
+    assert_eq!(files(lab, "hv2", guest), Vec::<String>::new(), "{said}");
+    // What libvirt has still to end is ended before anything else is tried.
+    let job = || lab.on("hv1", &format!("timeout 5 virsh -q domjobinfo '{}' 2>&1 || true", guest.name));
+    wait_for(&|| format!("a job is left: {}", job()), &|| job().contains("None").then_some(()));
+}
+
+/// hv1 and hv2 hear each other no more, and both still hear the engine.
+fn link(lab: &Hosts, cut: bool) {
+    let number = fs::read_to_string(lab.dir().join("number")).unwrap();
+    for place in ["11", "12"] {
+        let port = format!("plab{}-{place}", number.trim());
+        let word = if cut { "on" } else { "off" };
+        let done = Command::new("bridge").args(["link", "set", "dev", &port, "isolated", word]).output().unwrap();
+        assert!(done.status.success(), "{}", shown(&done));
+    }
+}
+
+const KILL: &str = "kill -9 $(cat /run/libvirtd.pid)";
+const START: &str = "libvirtd -d -p /run/libvirtd.pid && virsh -q list >/dev/null";
+
+#[test]
+fn lab_whatever_dies_on_the_way_exactly_one_host_runs_it_and_the_run_says_which() {
+    let lab = up();
+    let guest = Guest::new("web1", "/var/lib/libvirt/images");
+    let boot = defined(&lab, &guest);
+
+    // The link is cut, and stays down: virsh would wait for ever.
+    let going = Going::begin(&lab, &guest, &["stalled=8s", "abort_within=10s"]);
+    link(&lab, true);
+    let said = going.ends(4);
+    assert!(said.contains("nothing has arrived for 8 s: it is aborted"), "{said}");
+    assert!(said.contains("it runs on hv1"), "{said}");
+    link(&lab, false);
+    as_it_was(&lab, &guest, &boot, &said);
+
+    // libvirt dies on the target: what is there cannot be removed before it answers.
+    let going = Going::begin(&lab, &guest, &[]);
+    lab.on("hv2", KILL);
+    let said = going.parks();
+    assert!(said.contains("libvirt does not answer on hv2: start libvirtd there, then retry this"), "{said}");
+    assert!(said.contains("it runs on hv1"), "{said}");
+    assert_eq!(lab.beats("hv1", &guest), boot, "{said}");
+    lab.on("hv2", START);
+    lab.piton(&["retry", "latest", "move/disks[hv2]", "--why", "libvirt is back"]);
+    lab.expect(4, &["resume", "latest"]);
+    let said = lab.expect(0, &["logs", "latest", "result[hv1]"]);
+    as_it_was(&lab, &guest, &boot, &said);
+
+    // libvirt dies on the source, and comes back.
+    let going = Going::begin(&lab, &guest, &[]);
+    lab.on("hv1", KILL);
+    lab.on("hv1", START);
+    let said = going.ends(4);
+    assert!(said.contains("it runs on hv1"), "{said}");
+    as_it_was(&lab, &guest, &boot, &said);
+
+    // The engine dies: the migration goes on, and is found again.
+    let mut going = Going::begin(&lab, &guest, &[]);
+    going.child.kill().unwrap();
+    going.child.wait().unwrap();
+    lab.expect(0, &["resume", "latest"]);
+    let said = lab.expect(0, &["logs", "latest", "result[hv1]"]);
+    assert!(said.contains("web1 runs on hv2"), "{said}");
+    let events = lab.expect(0, &["--json", "show", "latest", "--events"]);
+    let attempts = events.lines().filter(|line| line.contains("attempt_started") && line.contains("move/migrate[hv1]"));
+    assert_eq!(attempts.count(), 1, "{events}");
+    assert_eq!((lab.guests("hv1"), lab.guests("hv2")), (Vec::new(), vec!["web1: running".to_owned()]));
+    assert_eq!(lab.beats("hv2", &guest), boot);
+}
+
+/// Certificates for both, and libvirt listening for them; what is there of `/etc/pki` is hidden from them.
+const CERTIFICATES: &str = r#"
+set -e
+[ -d /etc/pki ] || mkdir /etc/pki
+mount -t tmpfs tmpfs /etc/pki
+mkdir -p /etc/pki/CA /etc/pki/libvirt/private
+cp "$1/ca.pem" /etc/pki/CA/cacert.pem
+cp "$1/$2.pem" /etc/pki/libvirt/servercert.pem
+cp "$1/$2.key" /etc/pki/libvirt/private/serverkey.pem
+cp "$1/$2.pem" /etc/pki/libvirt/clientcert.pem
+cp "$1/$2.key" /etc/pki/libvirt/private/clientkey.pem
+kill "$(cat /run/libvirtd.pid)"
+while pgrep -F /run/libvirtd.pid >/dev/null 2>&1; do sleep 0.1; done
+libvirtd -d -l -p /run/libvirtd.pid
+virsh -q list >/dev/null
+"#;
+
+fn certificates(lab: &Hosts) {
+    let script = r#"
+set -e
+openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=lab \
+  -addext keyUsage=critical,keyCertSign -addext basicConstraints=critical,CA:TRUE 2>/dev/null
+for host in hv1 hv2; do
+  openssl req -newkey rsa:2048 -nodes -keyout $host.key -out $host.csr -subj /CN=$host 2>/dev/null
+  printf 'subjectAltName=DNS:%s\nkeyUsage=critical,digitalSignature,keyEncipherment\nextendedKeyUsage=serverAuth,clientAuth\n' $host >$host.ext
+  openssl x509 -req -in $host.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out $host.pem -days 2 -extfile $host.ext 2>/dev/null
+done"#;
+    let dir = lab.dir().join("pki");
+    fs::create_dir(&dir).unwrap();
+    let made = Command::new("sh").args(["-c", script]).current_dir(&dir).output().unwrap();
+    assert!(made.status.success(), "{}", shown(&made));
+    fs::write(dir.join("install"), CERTIFICATES).unwrap();
+    for host in ["hv1", "hv2"] {
+        lab.on(host, &format!("sh '{0}/install' '{0}' {host}", dir.display()));
+    }
+}
+
+#[test]
+fn lab_a_disk_that_both_share_stays_and_libvirts_talk_by_tls() {
+    let lab = up();
+    let guest = Guest::new("web1", &lab.dir().join("shared").display().to_string());
+    lab.define(&guest);
+    let boot = lab.beats("hv1", &guest);
+    let before = lab.on("hv1", &format!("ls -iA '{}'", guest.dir));
+
+    // Without certificates, and without a word about the storage, both are told at once.
+    let said = migrate(&lab, 4, &guest, "hv1", "hv2", &["transport=tls"]);
+    assert!(said.contains("does not reach the one on hv2 (qemu+tls://hv2/system)"), "{said}");
+    assert!(said.contains("[storage] vda: both hosts see the same file"), "{said}");
+
+    certificates(&lab);
+    let said = migrate(&lab, 0, &guest, "hv1", "hv2", &["transport=tls", "accept=storage"]);
+    assert!(said.contains("stays where it is, because both hosts have it: vda"), "{said}");
+    assert!(said.contains("qemu+tls://hv2/system") && said.contains("web1 runs on hv2"), "{said}");
+    assert_eq!(lab.on("hv1", &format!("ls -iA '{}'", guest.dir)), before, "{said}");
+    assert_eq!((lab.guests("hv1"), lab.guests("hv2")), (Vec::new(), vec!["web1: running".to_owned()]));
+    assert_eq!(lab.beats("hv2", &guest), boot);
 }
