@@ -85,7 +85,7 @@ impl Host {
 
     /// The same host, spoken to from there.
     fn from(&self, context: &NativeCallContext<'_>) -> Self {
-        let at = explain::place(context.fn_source().unwrap_or_default(), context.call_position());
+        let at = explain::place(context.call_source().unwrap_or_default(), context.call_position());
         Self { at, ..self.clone() }
     }
 
