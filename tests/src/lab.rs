@@ -42,6 +42,16 @@ pub fn wait_for<T>(what: &dyn Fn() -> String, ask: &dyn Fn() -> Option<T>) -> T 
     })
 }
 
+/// What one of the scripts in `tests/lab/foreign` prints: a directory.
+///
+/// # Panics
+/// When it fails.
+pub fn foreign(script: &str) -> String {
+    let output = Command::new(root().join("tests/lab/foreign").join(script)).output().unwrap();
+    assert!(output.status.success(), "{script}: {}", shown(&output));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
 /// The host `hv1`, and a project whose inventory has it; gone when dropped.
 pub struct Lab {
     dir: TempDir,

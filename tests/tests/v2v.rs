@@ -5,17 +5,10 @@
 use std::fs;
 use std::process::Command;
 
-use piton_tests::lab::{Lab, root, shown};
+use piton_tests::lab::{Lab, foreign, root, shown, wait_for};
 
 const PITON: &str = env!("CARGO_BIN_EXE_piton-under-test");
 const IMAGES: &str = "/var/lib/libvirt/images";
-
-/// What one of the scripts in `tests/lab/foreign` prints: a directory.
-fn foreign(script: &str) -> String {
-    let output = Command::new(root().join("tests/lab/foreign").join(script)).output().unwrap();
-    assert!(output.status.success(), "{script}: {}", shown(&output));
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
-}
 
 /// A host with the guest's disk in `IMAGES`, as what `qemu-img` makes of it with these words.
 fn up(words: &[&str], name: &str) -> Lab {
@@ -88,7 +81,7 @@ fn lab_what_is_wrong_is_told_at_once_and_a_plain_conversion_is_taken_back_whole(
         files.contains("app-a.raw") && files.contains("app-b.raw") && files.contains("app.vmdk.converted-to-app"),
         "{files}"
     );
-    piton_tests::lab::wait_for(&|| lab.by_hand("cat /var/log/libvirt/app.log"), &|| {
+    wait_for(&|| lab.by_hand("cat /var/log/libvirt/app.log"), &|| {
         lab.by_hand("cat /var/log/libvirt/app.log").contains("root=/dev/vda1").then_some(())
     });
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::expr::Scope;
 use crate::fault::{Fault, FaultCode, Place};
 use crate::ids::ParamName;
-use crate::runbook::{Call, Given, OnFailure, Param, ParamKind, Step, read_argument};
+use crate::runbook::{Call, Given, OnFailure, Param, ParamKind, Step, read_computed};
 use crate::value::Value;
 
 use super::Called;
@@ -108,7 +108,7 @@ fn known_arguments(
                 template.value(scope).map_err(|error| error.to_string())
             }
         };
-        match value.and_then(|value| read_argument(param, &value)) {
+        match value.and_then(|value| read_computed(param, &value)) {
             Ok(value) => drop(known.insert(param.name.clone(), value)),
             Err(why) => bad.push((param.name.to_string(), why)),
         }

@@ -163,6 +163,15 @@ pub fn read_argument(param: &Param, value: &Value) -> Result<Value, String> {
     }
 }
 
+/// Reads an argument of a call that a template gave: as [`read_argument`] does, and a number for a duration is seconds, which is
+/// what durations are to expressions.
+///
+/// # Errors
+/// Says in words why the declaration refuses the value.
+pub fn read_computed(param: &Param, value: &Value) -> Result<Value, String> {
+    if value.is_number() { keep_value(param, value) } else { read_argument(param, value) }
+}
+
 fn split(text: &str, at: impl Fn(char) -> bool) -> Value {
     text.split(at).map(str::trim).filter(|item| !item.is_empty()).map(Value::from).collect()
 }

@@ -282,6 +282,19 @@ fn a_value_that_the_called_runbook_refuses_fails_the_call() {
     assert_eq!(m.states()[1..4], ["mv skipped", "mv/facts[h9] skipped", "mv/check[local] skipped"]);
 }
 
+/// Expressions know durations as seconds, and so does the called runbook; a number that stands in the document has no unit.
+#[test]
+fn a_duration_goes_through_a_call_as_it_is() {
+    let called = "runbook: other\nparams:\n  within: { type: duration }\nsteps:\n  - { id: look, run: look }\n";
+    let known = "runbook: x\nparams:\n  pause: { type: duration, default: 2m }\nsteps:\n  - id: mv\n    call: { runbook: other, with: { within: \"{{ pause }}\" } }\n";
+    let m = Machine::start(plan_calling(known, &[called]));
+    assert!(env(&m, "mv/look[local]").contains(&("within".into(), "120".into())));
+    let late = "runbook: x\nsteps:\n  - { id: list, run: list }\n  - id: mv\n    call: { runbook: other, with: { within: \"{{ duration(steps.list.outputs.pause) * 2 }}\" } }\n";
+    let mut m = Machine::start(plan_calling(late, &[called]));
+    m.exit_with("list[local]", json!({ "pause": "90s" }));
+    assert!(env(&m, "mv/look[local]").contains(&("within".into(), "180".into())));
+}
+
 #[test]
 fn a_call_for_each_item_has_values_for_each() {
     let mut m = Machine::start(plan_calling(&calling("    for_each: [v1, v2]\n"), &[CALLED]));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::ids::ParamName;
 use crate::plan::{Item, TaskGraph, TaskIndex, read_items};
-use crate::runbook::{ForEach, Given, read_argument};
+use crate::runbook::{ForEach, Given, read_computed};
 use crate::value::Value;
 
 use super::super::cause::{FailureCause, SkipCause, SuccessCause};
@@ -68,7 +68,7 @@ impl Run {
                     .scope(task, text.steps())
                     .and_then(|scope| text.value(&scope).map_err(|error| error.to_string())),
             };
-            let value = value.and_then(|value| read_argument(param, &value));
+            let value = value.and_then(|value| read_computed(param, &value));
             params.insert(param.name.clone(), value.map_err(|why| format!("`with.{}`: {why}", param.name))?);
         }
         Ok(params)
