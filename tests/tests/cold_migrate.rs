@@ -6,130 +6,22 @@
 use std::fs;
 use std::path::PathBuf;
 
-use piton_tests::lab::{Lab, root, shown, wait_for};
-
-/// Both hosts, and what can be seen on them.
-struct Hosts(Lab);
-
-impl std::ops::Deref for Hosts {
-    type Target = Lab;
-
-    fn deref(&self) -> &Lab {
-        &self.0
-    }
-}
-
-/// A guest that is defined on `hv1` and has its files in a directory.
-struct Guest {
-    name: &'static str,
-    dir: String,
-    /// Where its heartbeat goes; `NAME` is its name.
-    log: &'static str,
-    /// Further disks.
-    disks: &'static str,
-}
-
-const LOG: &str = "/var/log/libvirt/qemu/NAME-serial.log";
-
-impl Guest {
-    fn new(name: &'static str, dir: &str) -> Self {
-        Self { name, dir: dir.to_owned(), log: LOG, disks: "" }
-    }
-
-    fn log(&self) -> String {
-        self.log.replace("NAME", self.name)
-    }
-}
-
-fn up() -> Hosts {
-    let lab = Lab::up(env!("CARGO_BIN_EXE_piton-under-test"));
-    lab.script("up", &["hv1", "hv2"]);
-    Hosts(lab)
-}
+use piton_tests::hosts::{Guest, Hosts, LOG};
+use piton_tests::lab::{root, shown, wait_for};
 
 fn runbook() -> String {
     root().join("runbooks/libvirt/cold-migrate.yaml").display().to_string()
 }
 
-impl Hosts {
-    /// Defines the guest on `hv1`, with a raw disk, and starts it; it has begun to beat when this comes back.
-    fn define(&self, guest: &Guest) {
-        let boot = std::process::Command::new(root().join("tests/lab/guest-kernel")).output();
-        let boot = boot.unwrap_or_else(|error| panic!("guest-kernel: {error}"));
-        assert!(boot.status.success(), "{}", shown(&boot));
-        // The host has a /root of its own.
-        let (boot, own) = (String::from_utf8_lossy(&boot.stdout).trim().to_owned(), self.dir().join("hosts/hv1/root"));
-        for file in ["vmlinuz", "initramfs.gz"] {
-            let copied = fs::copy(format!("{boot}/{file}"), own.join(file));
-            assert!(copied.is_ok(), "{file}: {copied:?}");
-        }
-        let Guest { name, dir, disks, .. } = guest;
-        let log = guest.log();
-        let xml = format!(
-            "<domain type='qemu'><name>{name}</name><memory unit='MiB'>128</memory><vcpu>1</vcpu>
-             <os><type arch='x86_64' machine='pc'>hvm</type><kernel>{dir}/vmlinuz</kernel>
-             <initrd>{dir}/initramfs.gz</initrd><cmdline>console=ttyS0 quiet panic=1</cmdline></os>
-             <features><acpi/><apic/></features><cpu mode='custom' match='exact'><model>qemu64</model></cpu>
-             <devices><emulator>/usr/bin/qemu-system-x86_64</emulator>
-             <disk type='file' device='disk'><driver name='qemu' type='raw' cache='none'/>
-             <source file='{dir}/root.img'/><target dev='vda' bus='virtio'/></disk>
-             {disks}
-             <interface type='bridge'><mac address='52:54:00:77:00:01'/><source bridge='br0'/><model type='virtio'/></interface>
-             <serial type='pty'><log file='{log}' append='on'/><target port='0'/></serial>
-             <graphics type='vnc' port='-1' passwd='keepthis'/><memballoon model='none'/></devices></domain>"
-        );
-        fs::write(self.dir().join("hosts/hv1/root/guest.xml"), xml).unwrap_or_else(|error| panic!("{error}"));
-        self.on(
-            "hv1",
-            &format!(
-                "mkdir -p '{dir}' \"$(dirname '{log}')\" && cd '{dir}' && cp /root/vmlinuz /root/initramfs.gz . && truncate -s 32M root.img &&
-                 head -c 3000000 /dev/urandom | dd of=root.img conv=notrunc bs=1M seek=7 status=none &&
-                 virsh -q define /root/guest.xml && virsh -q autostart '{name}' && virsh -q start '{name}'"
-            ),
-        );
-        self.beats("hv1", guest);
-    }
-
-    fn on(&self, host: &str, script: &str) -> String {
-        self.by_hand_on(host, script)
-    }
-
-    /// The boot id of the guest's newest heartbeat, once there is one after all that was seen so far.
-    fn beats(&self, host: &str, guest: &Guest) -> String {
-        let log = self.dir().join(format!("hosts/{host}")).join(&guest.log()[1..]);
-        let read = || String::from_utf8_lossy(&fs::read(&log).unwrap_or_default()).into_owned();
-        let seen = read().len();
-        wait_for(&|| format!("{} does not beat on {host}: {}", guest.name, read()), &|| {
-            let text = read();
-            let line = text.get(seen..)?.lines().rfind(|line| line.starts_with("TICK") && line.contains(" boot="))?;
-            let (_, boot) = line.trim().split_once(" boot=")?;
-            (boot.len() == 8).then(|| boot.to_owned())
-        })
-    }
-
-    /// Runs the runbook to its end, or to where it parks.
-    fn migrate(&self, exit: i32, guest: &Guest, from: &str, to: &str, more: &[&str]) -> String {
-        let (runbook, vm, from, to) =
-            (runbook(), format!("vm={}", guest.name), format!("from={from}"), format!("to={to}"));
-        self.expect(exit, &[&["run", &runbook, &vm, &from, &to], more].concat())
-    }
-
-    /// What libvirt has on a host: each guest with its state, in the order of their names.
-    fn guests(&self, host: &str) -> Vec<String> {
-        let script = "virsh -q list --all --name | sed '/^$/d' | sort | while read -r g; do echo \"$g: $(virsh -q domstate \"$g\" | head -n 1)\"; done";
-        self.on(host, script).lines().map(str::to_owned).collect()
-    }
-
-    /// Everything that a second run must not change.
-    fn everything(&self) -> String {
-        let look = "virsh -q list --all; for g in $(virsh -q list --all --uuid); do virsh -q dumpxml --inactive $g; virsh -q dominfo $g | grep -v 'CPU time'; done; find /var/lib/libvirt/images /srv /etc/libvirt -newermt 1970-01-02 -printf '%p %s %i %T@\\n' | sort";
-        format!("{}\n---\n{}", self.on("hv1", look), self.on("hv2", look))
-    }
+/// Runs the runbook to its end, or to where it parks.
+fn migrate(lab: &Hosts, exit: i32, guest: &Guest, from: &str, to: &str, more: &[&str]) -> String {
+    let (runbook, vm, from, to) = (runbook(), format!("vm={}", guest.name), format!("from={from}"), format!("to={to}"));
+    lab.expect(exit, &[&["run", &runbook, &vm, &from, &to], more].concat())
 }
 
 #[test]
 fn lab_a_guest_with_chains_and_a_chinese_name_is_moved_and_what_is_left_goes_later() {
-    let lab = up();
+    let lab = Hosts::up(env!("CARGO_BIN_EXE_piton-under-test"));
     let dir = "/var/lib/libvirt/images/虚拟机 一";
     let guest = Guest {
         disks: "<disk type='file' device='disk'><driver name='qemu' type='qcow2'/>
@@ -153,7 +45,7 @@ fn lab_a_guest_with_chains_and_a_chinese_name_is_moved_and_what_is_left_goes_lat
     lab.on("hv2", "mkdir -p '/srv/新 盘'");
     let more = ["target_dir=/srv/新 盘"];
 
-    let said = lab.migrate(0, &guest, "hv1", "hv2", &more);
+    let said = migrate(&lab, 0, &guest, "hv1", "hv2", &more);
     assert!(said.contains("网站-一号 runs on hv2"), "{said}");
     assert_ne!(lab.beats("hv2", &guest), boot, "it was not booted anew");
     assert_eq!(lab.guests("hv1"), ["网站-一号.moved: shut off"]);
@@ -183,12 +75,12 @@ fn lab_a_guest_with_chains_and_a_chinese_name_is_moved_and_what_is_left_goes_lat
 
     // The second time changes nothing.
     let before = lab.everything();
-    let said = lab.migrate(0, &guest, "hv1", "hv2", &more);
+    let said = migrate(&lab, 0, &guest, "hv1", "hv2", &more);
     assert!(said.contains("is on hv2 already"), "{said}");
     assert_eq!(lab.everything(), before);
 
     // Back is refused as long as what was left is there, and says what to do.
-    let said = lab.migrate(4, &guest, "hv2", "hv1", &[&format!("target_dir={dir}")]);
+    let said = migrate(&lab, 4, &guest, "hv2", "hv1", &[&format!("target_dir={dir}")]);
     assert!(said.contains("left there") && said.contains("keep_days=0"), "{said}");
     assert!(said.contains("网站-一号 runs on hv2"), "{said}");
 
@@ -211,14 +103,14 @@ fn lab_a_guest_with_chains_and_a_chinese_name_is_moved_and_what_is_left_goes_lat
     assert_eq!(lab.guests("hv2"), ["网站-一号: running"]);
 
     // And now it goes back; the base images that are there are used.
-    let said = lab.migrate(0, &guest, "hv2", "hv1", &[&format!("target_dir={dir}")]);
+    let said = migrate(&lab, 0, &guest, "hv2", "hv1", &[&format!("target_dir={dir}")]);
     assert!(said.contains("网站-一号 runs on hv1"), "{said}");
     lab.beats("hv1", &guest);
 }
 
 #[test]
 fn lab_a_copy_goes_on_when_the_engine_was_killed() {
-    let lab = up();
+    let lab = Hosts::up(env!("CARGO_BIN_EXE_piton-under-test"));
     let guest = Guest::new("web1", "/var/lib/libvirt/images");
     lab.define(&guest);
     lab.on(
@@ -276,7 +168,7 @@ fn lab_a_copy_goes_on_when_the_engine_was_killed() {
 
 #[test]
 fn lab_whatever_fails_before_it_runs_there_it_runs_where_it_ran() {
-    let lab = up();
+    let lab = Hosts::up(env!("CARGO_BIN_EXE_piton-under-test"));
     let guest = Guest { log: "/var/log/libvirt/qemu/more/NAME.log", ..Guest::new("web1", "/var/lib/libvirt/images") };
     lab.define(&guest);
     let boot = lab.beats("hv1", &guest);
@@ -296,13 +188,13 @@ fn lab_whatever_fails_before_it_runs_there_it_runs_where_it_ran() {
 <devices><interface type='bridge'><mac address='x'/><source bridge='br0'/></interface></devices></domain>
 EOC",
     );
-    let said = lab.migrate(4, &guest, "hv1", "hv2", &["reserve=900GiB", "target_dir=/nowhere"]);
+    let said = migrate(&lab, 4, &guest, "hv1", "hv2", &["reserve=900GiB", "target_dir=/nowhere"]);
     for what in
         ["another guest on hv2 is called web1", "52:54:00:77:00:01 is taken by web1", "/nowhere is not there on hv2"]
     {
         assert!(said.contains(what), "{what}: {said}");
     }
-    let said = lab.migrate(4, &guest, "hv1", "hv2", &["reserve=900GiB"]);
+    let said = migrate(&lab, 4, &guest, "hv1", "hv2", &["reserve=900GiB"]);
     assert!(said.contains("and a reserve of 900GiB"), "{said}");
     lab.on("hv2", "virsh -q undefine web1");
     as_it_was(&said);
@@ -310,14 +202,14 @@ EOC",
     // A file system that takes two files and no more: only the copy sees it.
     assert_eq!(lab.beats("hv1", &guest), boot, "it was shut down for something that could be known before: {said}");
     lab.on("hv2", "mkdir /srv/small && mount -t tmpfs -o nr_inodes=3 tmpfs /srv/small");
-    let said = lab.migrate(4, &guest, "hv1", "hv2", &["target_dir=/srv/small"]);
+    let said = migrate(&lab, 4, &guest, "hv1", "hv2", &["target_dir=/srv/small"]);
     assert!(said.contains("No space left on device"), "{said}");
     assert_eq!(lab.on("hv2", "ls -A /srv/small"), "", "{said}");
     as_it_was(&said);
     let boot = lab.beats("hv1", &guest);
 
     // Its log cannot be written on hv2, so qemu cannot start there: only `start` sees it.
-    let said = lab.migrate(4, &guest, "hv1", "hv2", &[]);
+    let said = migrate(&lab, 4, &guest, "hv1", "hv2", &[]);
     assert!(said.contains("start[hv2]"), "{said}");
     as_it_was(&said);
     assert_ne!(lab.beats("hv1", &guest), boot);
@@ -343,7 +235,7 @@ EOC",
     lab.beats("hv1", &guest);
 
     // And now nothing is in the way any more.
-    let said = lab.migrate(0, &guest, "hv1", "hv2", &[]);
+    let said = migrate(&lab, 0, &guest, "hv1", "hv2", &[]);
     assert!(said.contains("web1 runs on hv2"), "{said}");
     assert_eq!(lab.guests("hv1"), ["web1.moved: shut off"]);
     lab.beats("hv2", &guest);
@@ -351,18 +243,18 @@ EOC",
 
 #[test]
 fn lab_a_disk_that_both_hosts_share_is_not_copied_and_one_guest_has_it() {
-    let lab = up();
+    let lab = Hosts::up(env!("CARGO_BIN_EXE_piton-under-test"));
     let shared = lab.dir().join("shared").display().to_string();
     let guest = Guest { log: LOG, ..Guest::new("web1", &shared) };
     lab.define(&guest);
     let before = lab.on("hv1", &format!("ls -iA {shared}"));
-    let said = lab.migrate(0, &guest, "hv1", "hv2", &[]);
+    let said = migrate(&lab, 0, &guest, "hv1", "hv2", &[]);
     assert!(said.contains("stays where it is, because both hosts have it: vda"), "{said}");
     assert_eq!(lab.on("hv1", &format!("ls -iA {shared}")), before, "{said}");
     assert_eq!(lab.on("hv1", "virsh -q domblklist web1.moved --inactive"), "", "the old definition still has the disk");
     lab.beats("hv2", &guest);
     // Nothing of it is removed with the old definition.
-    lab.migrate(0, &guest, "hv1", "hv2", &["keep_days=0", "remove_source=true"]);
+    migrate(&lab, 0, &guest, "hv1", "hv2", &["keep_days=0", "remove_source=true"]);
     assert_eq!(lab.on("hv1", &format!("ls -iA {shared}")), before);
     assert_eq!((lab.guests("hv1"), lab.guests("hv2")), (Vec::new(), vec!["web1: running".to_owned()]));
 }

@@ -125,3 +125,95 @@ fn what_makes_no_sense_is_an_error_that_says_so() {
         );
     }
 }
+
+/// One row a line: what libvirt says here and there, what comes of it, what is done.
+#[test]
+fn where_a_guest_runs_is_told_from_both_sides_and_nothing_that_ran_is_turned_off() {
+    let run = "running (migrated)";
+    let half = "paused (migrating)";
+    for (here, job, there, on, acts) in [
+        ("absent", false, run, "there", json!([])),
+        ("shut off (migrated)", false, run, "there", json!([])),
+        ("running (booted)", false, "absent", "here", json!([])),
+        ("running (booted)", false, "shut off (crashed)", "here", json!([])),
+        ("running (booted)", false, "silent", "here", json!([])),
+        ("running (booted)", false, half, "here", json!(["destroy there"])),
+        // As long as there is a job, what has arrived may still be wanted.
+        ("running (booted)", true, half, "here", json!([])),
+        ("running (booted)", false, "paused (user)", "here", json!([])),
+        ("running (booted)", false, run, "both", json!([])),
+        (half, false, run, "there", json!(["destroy here"])),
+        ("paused (user)", false, run, "unknown", json!([])),
+        (half, true, run, "unknown", json!([])),
+        ("silent", false, run, "unknown", json!([])),
+        (half, false, "absent", "here", json!(["resume here"])),
+        (half, false, half, "here", json!(["destroy there", "resume here"])),
+        (half, false, "silent", "unknown", json!([])),
+        (half, false, "paused (I/O error)", "unknown", json!([])),
+        ("absent", false, half, "unknown", json!([])),
+        ("shut off (crashed)", false, half, "unknown", json!([])),
+        ("absent", false, "absent", "nobody", json!([])),
+        ("shut off (crashed)", false, "absent", "nobody", json!([])),
+        ("silent", false, "absent", "unknown", json!([])),
+        ("silent", false, "silent", "unknown", json!([])),
+        // Post-copy: the memory is on both sides, and either is lost without the other.
+        ("paused (post-copy)", true, "running (post-copy)", "unknown", json!([])),
+        ("paused (post-copy)", false, "running (post-copy)", "unknown", json!([])),
+        ("paused (post-copy failed)", false, "paused (post-copy failed)", "unknown", json!([])),
+        ("absent", false, "running (post-copy)", "there", json!([])),
+    ] {
+        let fate = format!("fate(#{{ how: \"{here}\", job: {job} }}, #{{ how: \"{there}\", job: false }})");
+        let found = call("migration", &fate, "").unwrap();
+        assert_eq!((&found["on"], &found["acts"]), (&json!(on), &acts), "{here} (job: {job}), {there}: {found}");
+        let turned_off = acts.as_array().unwrap().iter().any(|act| act == "destroy here");
+        assert!(!turned_off || there.starts_with("running"), "{here}, {there}");
+    }
+}
+
+/// What virsh said, from the lab, and a word that tells what to do.
+#[test]
+fn what_stands_between_two_libvirts_is_told_with_what_to_do() {
+    for (transport, said, tells) in [
+        ("ssh", "error: Cannot recv data: Host key verification failed.: Connection reset by peer", "ssh hv2"),
+        (
+            "ssh",
+            "error: Cannot recv data: root@hv2: Permission denied (publickey).: Connection reset",
+            "authorized_keys",
+        ),
+        (
+            "ssh",
+            "error: Cannot recv data: ssh: Could not resolve hostname hv2: Name or service not known",
+            "/etc/hosts",
+        ),
+        ("ssh", "error: Cannot recv data: ssh: connect to host hv2 port 22: No route to host", "firewalls"),
+        ("ssh", "error: Cannot recv data: ssh: connect to host hv2 port 22: Connection refused", "sshd"),
+        (
+            "ssh",
+            "error: End of file while reading data: libvirt: error: cannot connect to '/var/run/libvirt/libvirt-sock'",
+            "start libvirtd",
+        ),
+        ("ssh", "", "firewalls"),
+        ("ssh", "error: something new", "try it on hv1"),
+        ("tls", "error: unable to connect to server at 'hv2:16514': Connection refused", "16514"),
+        (
+            "tls",
+            "error: Cannot read CA certificate '/etc/pki/CA/cacert.pem': No such file or directory",
+            "clientcert.pem",
+        ),
+        ("tls", "error: Unable to verify TLS peer: The certificate is not trusted.", "clientcert.pem"),
+    ] {
+        let advice = call("migration", &format!("advice(t, \"hv1\", \"hv2\", \"hv2\", \"{transport}\")"), said);
+        let advice = advice.unwrap().as_str().unwrap().to_owned();
+        assert!(advice.contains(tells), "{said}: {advice}");
+    }
+    for (function, expected) in [
+        ("uri(\"ssh\", \"root\", \"hv2\")", json!("qemu+ssh://root@hv2/system?no_tty=1")),
+        ("uri(\"tls\", \"root\", \"fd00::2\")", json!("qemu+tls://[fd00::2]/system")),
+        ("older(\"9.0.0\", \"10.0.0\")", json!(true)),
+        ("older(\"7.2\", \"7.2.0\")", json!(false)),
+        ("older(\"7.2.22\", \"7.2.9\")", json!(false)),
+        ("parts(\"=== a\\n1\\n=== b\\n=== a\\n2\")", json!({ "a": ["1", "2"], "b": [] })),
+    ] {
+        assert_eq!(call("migration", function, ""), Ok(expected), "{function}");
+    }
+}
