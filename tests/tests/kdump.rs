@@ -8,12 +8,53 @@ fn run(machine: &Machine, exit: i32, more: &[&str]) -> String {
     machine.expect(exit, &[&["run", &runbook, "target=m1", "backup_dir=/var/lib/转储 备份"], more].concat())
 }
 
+/// Has the machine look like RHEL: a grubby that keeps its entries in files as the real one prints them, a kdumpctl that knows
+/// a default, and a service that does nothing. The scripts that read and change that are the real ones.
+const RHEL: &str = r#"set -e
+    mv /usr/sbin/update-grub /root/
+    mkdir /root/entries
+    for number in 0 1; do
+      : >/boot/vmlinuz-5.14.$number
+      printf '%s\n' "index=$number" "kernel=\"/boot/vmlinuz-5.14.$number\"" 'args="ro quiet"' 'root="/dev/vda1"' >/root/entries/$number
+    done
+    sed -i 's/quiet"/quiet crashkernel=auto"/' /root/entries/1
+    cat >/usr/local/sbin/grubby <<'EOS'
+#!/bin/sh
+for word in "$@"; do
+  case $word in
+    --info=ALL) cat /root/entries/*; exit ;;
+    --info=DEFAULT) cat /root/entries/0; exit ;;
+    --update-kernel=*) kernel=${word#*=} ;;
+    --remove-args=*) remove=${word#*=} ;;
+    --args=*) add=${word#*=} ;;
+  esac
+done
+for entry in /root/entries/*; do
+  [ "$kernel" = ALL ] || grep -qx "kernel=\"$kernel\"" $entry || continue
+  [ -z "$remove" ] || sed -i "/^args=/s/ $remove=[^ \"]*//g" $entry
+  [ -z "$add" ] || sed -i "/^args=/s/\"\$/ $add\"/" $entry
+done
+EOS
+    cat >/usr/local/sbin/kdumpctl <<'EOS'
+#!/bin/sh
+[ "$1" != get-default-crashkernel ] || echo 1G-4G:192M,4G-64G:256M,64G-:512M
+EOS
+    chmod +x /usr/local/sbin/grubby /usr/local/sbin/kdumpctl
+    printf '%s\n' '[Service]' Type=oneshot ExecStart=/bin/true '[Install]' WantedBy=multi-user.target >/etc/systemd/system/kdump.service
+    systemctl daemon-reload"#;
+
 /// All that the runbook touches, but for the packages, which are there.
 fn state(machine: &Machine) -> String {
-    machine.by_hand(
+    state_of(
+        machine,
         "cat /boot/grub/grub.cfg /etc/default/kdump-tools; ls -A /etc/default/grub.d /etc/sysctl.d /etc/default
         sysctl kernel.panic kernel.sysrq; systemctl is-enabled kdump-tools; cat /sys/kernel/kexec_crash_loaded",
     )
+}
+
+/// What a script prints that may say no.
+fn state_of(machine: &Machine, script: &str) -> String {
+    machine.by_hand(&format!("{{ {script}; }} 2>&1; true"))
 }
 
 #[test]
@@ -41,6 +82,20 @@ fn lab_what_was_set_up_is_taken_back_when_the_reboot_is_refused() {
         machine.piton(&["resume", "latest"]);
     }
     assert_eq!(state(&machine), before);
+
+    // The same on RHEL, as far as it can be without one.
+    machine.by_hand(RHEL);
+    let entries = "cat /root/entries/*; systemctl is-enabled kdump; sysctl kernel.panic; ls /etc/sysctl.d";
+    let before = state_of(&machine, entries);
+    let said = run(&machine, 5, &["--no-wait"]);
+    assert!(said.contains("Reboot m1 now, so that it sets 192 MiB aside?"), "{said}");
+    let wanted = r#"args="ro quiet crashkernel=1G-4G:192M,4G-64G:256M,64G-:512M""#;
+    let now = state_of(&machine, entries);
+    assert_eq!(now.matches(wanted).count(), 2, "{now}");
+    assert!(now.contains("\nenabled\n"), "{now}");
+    machine.piton(&["undo", "latest", "--why", "another day"]);
+    machine.piton(&["resume", "latest"]);
+    assert_eq!(state_of(&machine, entries), before);
 }
 
 #[test]

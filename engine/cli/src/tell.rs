@@ -132,7 +132,7 @@ impl Teller {
             Event::HookCalled { call, .. } => match call.kind {
                 CallKind::Notify => (format!("notifies: {}", call.shown), Tone::Act),
                 CallKind::Run | CallKind::Exec | CallKind::Read | CallKind::Write | CallKind::Now => {
-                    (format!("call {}: {call}", call.number), Tone::Detail)
+                    (call.numbered(), Tone::Detail)
                 }
             },
             Event::HookEnded { hook, failure, .. } => {

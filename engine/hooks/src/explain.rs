@@ -26,7 +26,7 @@ impl From<String> for Wrong {
 
 /// `file:line:column: message`.
 pub(crate) fn syntax(file: &str, error: &ParseError) -> String {
-    format!("{}{}", place(file, error.1), error.0)
+    format!("{}{}", there(file, error.1), error.0)
 }
 
 /// `file:line:column: message (called in file:line:column by …)`.
@@ -38,7 +38,7 @@ pub(crate) fn error(mut error: EvalAltResult, file: &str) -> Wrong {
             EvalAltResult::ErrorInFunctionCall(name, source, inner, position) => {
                 // A call that comes from the wrapper around a named function is no call of anybody's.
                 if !file.is_empty() {
-                    callers.push(format!("{}`{name}`", place(&file, position)));
+                    callers.push(format!("{}`{name}`", there(&file, position)));
                 }
                 if !source.is_empty() {
                     file = source;
@@ -73,7 +73,7 @@ pub(crate) fn error(mut error: EvalAltResult, file: &str) -> Wrong {
     };
     let stopped =
         matches!(&error, EvalAltResult::ErrorTerminated(why, _) if why.clone().try_cast() == Some(Ended::Stopped));
-    Wrong { said: format!("{}{message}{called}", place(&file, position)), limit: limit && !stopped }
+    Wrong { said: format!("{}{message}{called}", there(&file, position)), limit: limit && !stopped }
 }
 
 fn message(error: &EvalAltResult) -> String {
@@ -102,18 +102,24 @@ fn message(error: &EvalAltResult) -> String {
 /// What is said of a hook that went on to its end after it had used up its operations.
 pub(crate) fn exhausted() -> Wrong {
     let (script, at) = engine::at();
-    Wrong { said: format!("{}{}", place(&script, at), too_long()), limit: true }
+    Wrong { said: format!("{}{}", there(&script, at), too_long()), limit: true }
 }
 
 fn too_long() -> String {
     format!("it takes more than {MAX_OPERATIONS} operations")
 }
 
-/// `file:line:column: `, as far as that is known.
-fn place(file: &str, position: Position) -> String {
+/// `file:line:column`, as far as that is known.
+pub(crate) fn place(file: &str, position: Position) -> String {
     match (file.is_empty(), position.line(), position.position()) {
         (true, ..) => String::new(),
-        (false, Some(line), column) => format!("{file}:{line}:{}: ", column.unwrap_or(1)),
-        (false, None, _) => format!("{file}: "),
+        (false, Some(line), column) => format!("{file}:{line}:{}", column.unwrap_or(1)),
+        (false, None, _) => file.to_owned(),
     }
+}
+
+/// The same before what is said of it.
+fn there(file: &str, position: Position) -> String {
+    let place = place(file, position);
+    if place.is_empty() { place } else { format!("{place}: ") }
 }

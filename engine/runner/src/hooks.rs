@@ -77,12 +77,14 @@ pub struct CallSpec {
     pub env: Vec<(String, String)>,
     /// The call for people.
     pub shown: String,
+    /// Where in the scripts it is asked for, as `file:line:column`; empty where that is not known.
+    pub at: String,
 }
 
 impl CallSpec {
-    /// The digest of everything that makes the call what it is.
+    /// The digest of everything that makes the call what it is. Where it is asked for is for people.
     pub fn digest(&self) -> Digest {
-        let Self { kind, host, become_user, safe, script, env, shown } = self;
+        let Self { kind, host, become_user, safe, script, env, shown, at: _ } = self;
         let whole = serde_json::json!([kind, host, become_user, safe, script, env, shown]);
         Digest::of(whole.to_string().as_bytes())
     }

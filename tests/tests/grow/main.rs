@@ -233,8 +233,13 @@ fn a_rolling_change_goes_past_a_host_that_may_fail() {
     let witness = place.outside("witness");
     let param = format!("witness={}", witness.display());
     let batches = batches(&place, "roll", &param);
-    let ran = place.piton(&["run", "roll", &param, "bad=r2"]);
+    // Alone in its batch: with its failure the batch is over.
+    let ran = place.piton(&["run", "roll", &param, "bad=r0"]);
     assert_eq!(ran.code, 4, "a host failed, and that is not forgotten: {}{}", ran.out, ran.err);
+    assert_eq!(Seen::read(&witness).set("upgrade").len(), 46);
+    std::fs::remove_file(&witness).unwrap();
+    let ran = place.piton(&["run", "roll", &param, "bad=r2"]);
+    assert_eq!(ran.code, 4, "{}{}", ran.out, ran.err);
     let seen = Seen::read(&witness);
     let all: BTreeSet<String> = batches.concat().into_iter().collect();
     let show = place.piton(&["show", "latest"]).out;
@@ -307,4 +312,46 @@ fn the_runs_of_one_engine_share_its_room() {
     // Neither has to wait until the other is done.
     let at = |line: &str| said.iter().position(|l| l == line).unwrap();
     assert!(at("+ a 1") < at("- b 6") && at("+ b 1") < at("- a 6"), "{said:?}");
+}
+
+/// Of three steps that need nothing one has begun, and waits for a file.
+const TURNS: &str = r#"
+runbook: turns
+LIMIT
+params: { gate: { type: path } }
+steps:
+  - { id: a, needs: [], repeat: safe, run: 'until test -e "$gate"; do sleep 0.05; done' }
+  - { id: b, needs: [], run: "true" }
+  - { id: c, needs: [], run: "true" }
+"#;
+
+#[test]
+fn why_tells_whose_limit_keeps_a_task_back() {
+    for (limit, project, says) in [
+        ("max_parallel: 1", "", "b[local] waits for its turn: the run may have 1 under way at once"),
+        (
+            "max_parallel: 2",
+            "[project]\nmax_parallel = 1\n",
+            "b[local] waits for its turn: the engine has no room for more tasks of its runs (`max_parallel` in piton.toml is 1, ",
+        ),
+    ] {
+        let place = Place::new(PITON);
+        place.write("piton.toml", project);
+        place.write("runbooks/turns.yaml", &TURNS.replace("LIMIT", limit));
+        let gate = place.outside("gate");
+        let mut engine = place.start(&["run", "turns", &format!("gate={}", gate.display())]);
+        place.wait(&["show", "latest"], |out| out.contains("running"));
+        let why = place.piton(&["why", "latest", "b"]);
+        assert!(why.out.contains(says), "{limit}: {}{}", why.out, why.err);
+        engine.kill().unwrap();
+        engine.wait().unwrap();
+        if !project.is_empty() {
+            // The lease of an engine that was killed runs out.
+            place.wait(&["why", "latest", "b"], |out| {
+                out.contains("b[local] waits for an engine to go on with the run")
+            });
+        }
+        std::fs::write(&gate, "").unwrap();
+        assert_eq!(place.piton(&["resume", "latest"]).code, 0);
+    }
 }

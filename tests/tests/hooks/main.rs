@@ -218,7 +218,10 @@ fn a_hook_that_takes_too_long_is_stopped_with_the_job_that_it_waits_for() {
     let why = place.piton(&["why", "latest", "a[local]"]);
     assert!(why.out.contains("took longer than its timeout"), "{}", why.out);
     let shown = place.piton(&["show", "latest", "--events"]);
-    assert!(shown.out.contains(&format!("call 2: local run: sleep {mark}")), "{}", shown.out);
+    for told in [&shown, &why] {
+        let call = format!("call 2 (scripts/own.rhai:3:10): local run: sleep {mark}");
+        assert!(told.out.contains(&call), "{}", told.out);
+    }
     let sleeps = Command::new("pgrep").args(["-f", &format!("^sleep {mark}$")]).status().unwrap();
     assert_eq!(sleeps.code(), Some(1), "nothing of it lives");
 }

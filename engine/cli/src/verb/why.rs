@@ -1,5 +1,7 @@
 //! `piton why`.
 
+mod waiting;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use piton_core::ids::{Part, TaskId};
@@ -22,6 +24,7 @@ use crate::store::Store;
 use crate::tell::{Teller, task_of, told_about};
 use crate::times::Times;
 use crate::visible::visible;
+use waiting::{Around, waiting};
 
 /// Tell why a task ran, waits, was skipped, failed, or is unknown
 ///
@@ -52,8 +55,13 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
     let summary = store.find(&args.run).await?;
     let run = moment::load(&store, summary.id, args.at.as_deref()).await?;
     let task = select::task(&run, &args.task)?;
-    let queue = Queue::read(&store).await?;
-    let chain = chain(&run, &queue, task);
+    let around = Around {
+        queue: Queue::read(&store).await?,
+        now: args.at.is_none(),
+        driven: summary.owner.is_some(),
+        most: store.most,
+    };
+    let chain = chain(&run, &around, task);
     let (events, course) = events(&store, &run, &chain).await?;
 
     let mut out = screen.out();
@@ -109,19 +117,19 @@ struct Link {
 }
 
 /// The task, then what it waits for or was left out for, and so on to the beginning.
-fn chain(run: &Run, queue: &Queue, task: TaskIndex) -> Vec<Link> {
+fn chain(run: &Run, around: &Around, task: TaskIndex) -> Vec<Link> {
     let mut links = Vec::new();
     let mut seen = BTreeSet::new();
     let mut next = Some(task);
     while let Some(task) = next.filter(|&t| links.len() < DEPTH && seen.insert(t)) {
-        let (link, cause) = link(run, queue, task);
+        let (link, cause) = link(run, around, task);
         links.push(link);
         next = cause;
     }
     links
 }
 
-fn link(run: &Run, queue: &Queue, task: TaskIndex) -> (Link, Option<TaskIndex>) {
+fn link(run: &Run, around: &Around, task: TaskIndex) -> (Link, Option<TaskIndex>) {
     let state = &run.task(task).state;
     let before = run.graph().before(task);
     let mut notes = Vec::new();
@@ -132,7 +140,7 @@ fn link(run: &Run, queue: &Queue, task: TaskIndex) -> (Link, Option<TaskIndex>) 
     let clock = |at: Timestamp| Times::here().clock(at);
     let because = match state {
         TaskState::Waiting => {
-            let (because, on) = waiting(run, queue, task, &before);
+            let (because, on) = waiting(run, around, task, &before);
             cause = on;
             because
         }
@@ -149,7 +157,7 @@ fn link(run: &Run, queue: &Queue, task: TaskIndex) -> (Link, Option<TaskIndex>) 
                 let which =
                     if hooking.part == Part::Main { "hook".to_owned() } else { format!("{} hook", hooking.part) };
                 match hooking.open() {
-                    Some(call) => format!("is at its {which}, which waits for call {}: {call}", call.number),
+                    Some(call) => format!("is at its {which}, which waits for {}", call.numbered()),
                     None => format!("is at its {which}"),
                 }
             }
@@ -271,71 +279,6 @@ impl Course {
             cancelled.map(|why| format!("The run was cancelled because {why}."))
         })
     }
-}
-
-/// Why a task has not begun, and on account of which other one.
-fn waiting(run: &Run, queue: &Queue, task: TaskIndex, before: &[TaskIndex]) -> (String, Option<TaskIndex>) {
-    if let Some(failed) = run.blamed(task) {
-        return (format!("cannot start: {} failed, which it needs", run.graph().id(failed)), Some(failed));
-    }
-    match run.phase() {
-        Phase::Ended(outcome) => return (format!("never began: the run {outcome}"), None),
-        Phase::Undoing => return ("will not start: the run is being undone".to_owned(), None),
-        Phase::New | Phase::Main | Phase::Finally => {}
-    }
-    let settled = |t: &TaskIndex| match run.task(*t).state {
-        TaskState::Succeeded(_) | TaskState::Skipped(_) | TaskState::Failed(_) => true,
-        TaskState::Waiting | TaskState::Active(_) | TaskState::Pausing(_) | TaskState::Parked(_) => false,
-    };
-    let open: Vec<TaskIndex> = before.iter().copied().filter(|t| !settled(t)).collect();
-    // What keeps the others is seen first.
-    let first = open.iter().copied().max_by_key(|&t| match run.task(t).state {
-        TaskState::Parked(_) => 3,
-        TaskState::Pausing(_) => 2,
-        TaskState::Active(_) => 1,
-        TaskState::Waiting | TaskState::Succeeded(_) | TaskState::Skipped(_) | TaskState::Failed(_) => 0,
-    });
-    if let Some(first) = first {
-        let names: Vec<String> = open.iter().take(NAMED).map(|&t| run.graph().id(t).to_string()).collect();
-        let more = open.len().saturating_sub(NAMED);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        return (format!("waits for {}{more}", names.join(", ")), Some(first));
-    }
-    if let Hold::Asked(_) = run.task(task).hold {
-        return (format!("waits for locks: {}", queue.tells(run.id(), Some(run.graph().id(task)))), None);
-    }
-    if let Hold::Asked(_) = run.hold() {
-        return (format!("waits for the locks of the run: {}", queue.tells(run.id(), None)), None);
-    }
-    if let Some(pause) = run.paused() {
-        return (format!("does not start because {} paused the run", pause.by), None);
-    }
-    let finally = run.plan().steps[run.graph().step(task)].finally;
-    let because = match run.phase() {
-        Phase::New => "waits for an engine to begin the run".to_owned(),
-        Phase::Main if finally => "waits for the other steps to come to an end: it stands under `finally`".to_owned(),
-        Phase::Undoing => "will not start: the run is being undone".to_owned(),
-        Phase::Main | Phase::Finally => {
-            if let Some((name, why)) = advice::missing(run).first_key_value() {
-                return (format!("does not start because the secret `{name}` cannot be had: {why}"), None);
-            }
-            if let Some(parked) = run.parked().next() {
-                let id = run.graph().id(parked);
-                return (
-                    format!("does not start because the run stands still: {id} waits for a decision"),
-                    Some(parked),
-                );
-            }
-            if let Some(step) = run.kept_by(task) {
-                let planned = &run.plan().steps[step].step;
-                let most = planned.max_parallel.unwrap_or_default();
-                return (format!("waits for its turn: {} may have {most} under way at once", planned.id), None);
-            }
-            format!("waits for its turn: {} tasks may run at once", run.plan().max_parallel)
-        }
-        Phase::Ended(outcome) => format!("never began: the run {outcome}"),
-    };
-    (because, None)
 }
 
 /// The facts about the tasks of the chain.

@@ -38,7 +38,10 @@ pub struct HookCall {
     pub safe: bool,
     /// The call for people: its script, words, path or text, cut to a few hundred characters; no environment.
     pub shown: String,
-    /// The digest of everything that makes the call what it is.
+    /// Where in the scripts it was asked for, as `file:line:column`; empty where that is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub at: String,
+    /// The digest of everything that makes the call what it is; where it was asked for has no part in it.
     pub digest: Digest,
     /// What the hook was answered, once that is known; never null.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -82,6 +85,14 @@ impl CallKind {
             Self::Now => "now",
             Self::Notify => "notify",
         }
+    }
+}
+
+impl HookCall {
+    /// The call with its number and place, in one line: `call 2 (scripts/a.rhai:3:10): hv1 run: virsh list`.
+    pub fn numbered(&self) -> String {
+        let at = if self.at.is_empty() { String::new() } else { format!(" ({})", self.at) };
+        format!("call {}{at}: {self}", self.number)
     }
 }
 

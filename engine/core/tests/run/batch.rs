@@ -1,5 +1,8 @@
 //! Batches, how many may fail, how many may be under way.
 
+use std::collections::BTreeSet;
+
+use piton_core::ids::JobId;
 use piton_core::run::{Outcome, Word};
 use piton_testkit::machine::{Machine, check_order, task};
 use piton_testkit::plans::plan;
@@ -28,31 +31,36 @@ fn round(m: &mut Machine) -> Vec<String> {
     drained
 }
 
+/// Whichever host of a batch is done first: the next batch waits for all of them.
 #[test]
 fn a_batch_begins_when_the_one_before_has_passed() {
-    let mut m = rolling(40, "batch: [1, 5, \"20%\"]");
-    let batches: Vec<usize> =
-        [1, 5, 8, 8, 8, 8, 2].iter().zip(0..).flat_map(|(&size, at)| std::iter::repeat_n(at, size)).collect();
-    let (mut batch, mut begun) = (0, 0);
-    while let Some(job) = m.jobs().last().cloned() {
-        // After every single step: whatever is in flight is in one batch, or the batches are over.
-        let at: Vec<usize> =
-            m.jobs().iter().filter(|job| job.attempt.task.step.as_str() != "after").map(place).collect();
-        let of: std::collections::BTreeSet<usize> = at.iter().map(|&host| batches[host]).collect();
-        assert!(of.len() <= 1, "{:?}", m.wanted());
-        if let Some(&now) = of.first().filter(|&&now| now != batch || begun == 0) {
-            assert_eq!(at.len(), batches.iter().filter(|&&b| b == now).count(), "all of it begins: {:?}", m.wanted());
-            (batch, begun) = (now, begun + 1);
+    for first in [true, false] {
+        let mut m = rolling(40, "batch: [1, 5, \"20%\"]");
+        let batches: Vec<usize> =
+            [1, 5, 8, 8, 8, 8, 2].iter().zip(0..).flat_map(|(&size, at)| std::iter::repeat_n(at, size)).collect();
+        let (mut batch, mut begun) = (0, 0);
+        loop {
+            let jobs = m.jobs();
+            let Some(job) = (if first { jobs.first() } else { jobs.last() }) else { break };
+            // After every single step: whatever is in flight is in one batch, or the batches are over.
+            let at: Vec<usize> =
+                jobs.iter().filter(|job| job.attempt.task.step.as_str() != "after").map(place).collect();
+            let of: BTreeSet<usize> = at.iter().map(|&host| batches[host]).collect();
+            assert!(of.len() <= 1, "{:?}", m.wanted());
+            if let Some(&now) = of.first().filter(|&&now| now != batch || begun == 0) {
+                assert_eq!(at.len(), batches.iter().filter(|&&b| b == now).count(), "all of it: {:?}", m.wanted());
+                (batch, begun) = (now, begun + 1);
+            }
+            m.exit(&job.attempt.task.to_string(), 0);
+            m.crash();
         }
-        m.exit(&job.attempt.task.to_string(), 0);
-        m.crash();
+        assert_eq!((begun, m.run.outcome()), (7, Some(Outcome::Succeeded)));
+        check_order(m.run.plan(), &m.log);
     }
-    assert_eq!((begun, m.run.outcome()), (7, Some(Outcome::Succeeded)));
-    check_order(m.run.plan(), &m.log);
 }
 
 /// The number of a job's host.
-fn place(job: &piton_core::ids::JobId) -> usize {
+fn place(job: &JobId) -> usize {
     job.attempt.task.host.as_ref().unwrap().as_str()[1..].parse().unwrap()
 }
 
@@ -96,7 +104,7 @@ fn what_is_tolerated_keeps_only_its_own_host_back() {
             let bad = format!("h0{}", if batch == "3" { 1 } else { 0 });
             while m.run.outcome().is_none() {
                 assert!(!m.run.is_parked(), "{:?}", m.states());
-                let key = |job: &piton_core::ids::JobId| order.iter().position(|&o| o == place(job) % 3);
+                let key = |job: &JobId| order.iter().position(|&o| o == place(job) % 3);
                 let job = m.jobs().into_iter().min_by_key(key).unwrap().attempt.task;
                 let fails = job.host.as_ref().unwrap().as_str() == bad && job.step.as_str() == step;
                 m.exit(&job.to_string(), if fails { 9 } else { 0 });
@@ -172,7 +180,7 @@ fn an_item_of_a_block_keeps_its_place_until_all_of_it_is_done() {
     let mut m = Machine::start(plan(yaml));
     let mut log = Vec::new();
     while let Some(job) = m.jobs().last().cloned() {
-        let items: std::collections::BTreeSet<String> =
+        let items: BTreeSet<String> =
             m.jobs().iter().map(|job| job.attempt.task.item.as_ref().unwrap().to_string()).collect();
         assert!(items.len() <= 2, "{items:?}");
         log.push(job.attempt.task.to_string());

@@ -25,6 +25,7 @@ fn hook(m: &Machine) -> JobId {
 
 fn call(number: u32, kind: CallKind) -> HookCall {
     HookCall {
+        at: String::new(),
         number,
         round: 0,
         kind,

@@ -5,9 +5,10 @@ use piton_core::ids::{EnvName, HostName};
 use piton_core::run::{CallKind, quote};
 use piton_core::value::{Value, to_text};
 use piton_runner::hooks::CallSpec;
-use rhai::{Array, Dynamic, Engine};
+use rhai::{Array, Dynamic, Engine, NativeCallContext};
 
 use super::{Api, Made};
+use crate::explain;
 
 /// How large a file may be that a hook writes, in bytes: Linux takes 128 KiB for one environment variable (execve(2),
 /// MAX_ARG_STRLEN).
@@ -39,6 +40,8 @@ pub(super) struct Host {
     name: HostName,
     user: Option<String>,
     safe: bool,
+    /// Where it is spoken to.
+    at: String,
 }
 
 impl Api {
@@ -54,6 +57,7 @@ impl Api {
             name,
             user: self.0.order.as_ref().and_then(|order| order.text.become_user.clone()),
             safe: false,
+            at: String::new(),
         }
     }
 
@@ -76,7 +80,13 @@ impl Api {
 impl Host {
     fn spec(&self, kind: CallKind, script: String, env: Vec<(String, String)>, shown: String) -> CallSpec {
         let (host, become_user) = (Some(self.name.clone()), self.user.clone());
-        CallSpec { kind, host, become_user, safe: self.safe, script, env, shown }
+        CallSpec { kind, host, become_user, safe: self.safe, script, env, shown, at: self.at.clone() }
+    }
+
+    /// The same host, spoken to from there.
+    fn from(&self, context: &NativeCallContext<'_>) -> Self {
+        let at = explain::place(context.call_source().unwrap_or_default(), context.call_position());
+        Self { at, ..self.clone() }
     }
 
     /// Has it done; whatever its exit status is, that is an answer.
@@ -191,36 +201,59 @@ pub(super) fn register(api: &Api, engine: &mut Engine) {
         }
         Ok(Host { user: Some(user.to_owned()), ..host.clone() })
     });
-    engine.register_fn("run", |host: &mut Host, script: &str| -> Made<rhai::Map> {
-        Ok(host.run(script, rhai::Map::new())?.good()?.map())
+    engine.register_fn("run", |context: NativeCallContext<'_>, host: &mut Host, script: &str| -> Made<rhai::Map> {
+        Ok(host.from(&context).run(script, rhai::Map::new())?.good()?.map())
     });
-    engine.register_fn("run", |host: &mut Host, script: &str, env: rhai::Map| -> Made<rhai::Map> {
-        Ok(host.run(script, env)?.good()?.map())
+    engine.register_fn(
+        "run",
+        |context: NativeCallContext<'_>, host: &mut Host, script: &str, env: rhai::Map| -> Made<rhai::Map> {
+            Ok(host.from(&context).run(script, env)?.good()?.map())
+        },
+    );
+    engine.register_fn("try_run", |context: NativeCallContext<'_>, host: &mut Host, script: &str| -> Made<rhai::Map> {
+        Ok(host.from(&context).run(script, rhai::Map::new())?.map())
     });
-    engine.register_fn("try_run", |host: &mut Host, script: &str| -> Made<rhai::Map> {
-        Ok(host.run(script, rhai::Map::new())?.map())
+    engine.register_fn(
+        "try_run",
+        |context: NativeCallContext<'_>, host: &mut Host, script: &str, env: rhai::Map| -> Made<rhai::Map> {
+            Ok(host.from(&context).run(script, env)?.map())
+        },
+    );
+    engine.register_fn("exec", |context: NativeCallContext<'_>, host: &mut Host, words: Array| -> Made<rhai::Map> {
+        Ok(host.from(&context).exec(&words, rhai::Map::new())?.good()?.map())
     });
-    engine.register_fn("try_run", |host: &mut Host, script: &str, env: rhai::Map| -> Made<rhai::Map> {
-        Ok(host.run(script, env)?.map())
+    engine.register_fn(
+        "exec",
+        |context: NativeCallContext<'_>, host: &mut Host, words: Array, env: rhai::Map| -> Made<rhai::Map> {
+            Ok(host.from(&context).exec(&words, env)?.good()?.map())
+        },
+    );
+    engine.register_fn(
+        "try_exec",
+        |context: NativeCallContext<'_>, host: &mut Host, words: Array| -> Made<rhai::Map> {
+            Ok(host.from(&context).exec(&words, rhai::Map::new())?.map())
+        },
+    );
+    engine.register_fn(
+        "try_exec",
+        |context: NativeCallContext<'_>, host: &mut Host, words: Array, env: rhai::Map| -> Made<rhai::Map> {
+            Ok(host.from(&context).exec(&words, env)?.map())
+        },
+    );
+    engine.register_fn("read", |context: NativeCallContext<'_>, host: &mut Host, path: &str| {
+        host.from(&context).read(path)
     });
-    engine.register_fn("exec", |host: &mut Host, words: Array| -> Made<rhai::Map> {
-        Ok(host.exec(&words, rhai::Map::new())?.good()?.map())
+    engine.register_fn("write", |context: NativeCallContext<'_>, host: &mut Host, path: &str, content: &str| {
+        host.from(&context).write(path, content, "")
     });
-    engine.register_fn("exec", |host: &mut Host, words: Array, env: rhai::Map| -> Made<rhai::Map> {
-        Ok(host.exec(&words, env)?.good()?.map())
-    });
-    engine.register_fn("try_exec", |host: &mut Host, words: Array| -> Made<rhai::Map> {
-        Ok(host.exec(&words, rhai::Map::new())?.map())
-    });
-    engine.register_fn("try_exec", |host: &mut Host, words: Array, env: rhai::Map| -> Made<rhai::Map> {
-        Ok(host.exec(&words, env)?.map())
-    });
-    engine.register_fn("read", |host: &mut Host, path: &str| host.read(path));
-    engine.register_fn("write", |host: &mut Host, path: &str, content: &str| host.write(path, content, ""));
-    engine
-        .register_fn("write", |host: &mut Host, path: &str, content: &str, mode: &str| host.write(path, content, mode));
-    engine.register_fn("boot_id", |host: &mut Host| -> Made<String> {
-        Ok(host.read("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+    engine.register_fn(
+        "write",
+        |context: NativeCallContext<'_>, host: &mut Host, path: &str, content: &str, mode: &str| {
+            host.from(&context).write(path, content, mode)
+        },
+    );
+    engine.register_fn("boot_id", |context: NativeCallContext<'_>, host: &mut Host| -> Made<String> {
+        Ok(host.from(&context).read("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
     });
 }
 

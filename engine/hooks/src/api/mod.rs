@@ -83,6 +83,7 @@ impl Api {
             script: String::new(),
             env: Vec::new(),
             shown: shown.to_owned(),
+            at: String::new(),
         })
     }
 

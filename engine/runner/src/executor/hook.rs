@@ -255,6 +255,7 @@ impl Caller {
             become_user: spec.become_user.clone(),
             safe: spec.safe,
             shown: cut(&spec.shown, if spec.kind == CallKind::Notify { MAX_NOTE } else { MAX_SHOWN }),
+            at: spec.at.clone(),
             digest,
             answer: None,
         };
