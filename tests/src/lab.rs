@@ -24,7 +24,7 @@ pub fn shown(output: &Output) -> String {
     )
 }
 
-/// Asks ten times a second, for a minute at most, until there is an answer.
+/// Asks ten times a second, for three minutes at most, until there is an answer.
 ///
 /// # Panics
 /// With what `what` says, when there is none.
@@ -32,7 +32,7 @@ pub fn wait_for<T>(what: &dyn Fn() -> String, ask: &dyn Fn() -> Option<T>) -> T 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
         let mut tick = tokio::time::interval(Duration::from_millis(100));
-        for _ in 0..600 {
+        for _ in 0..1800 {
             tick.tick().await;
             if let Some(answer) = ask() {
                 return answer;

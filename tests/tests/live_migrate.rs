@@ -117,7 +117,8 @@ impl Going {
         let child = lab.command(&words.iter().map(String::as_str).collect::<Vec<_>>()).spawn().unwrap();
         let going = Self { child };
         let info = || lab.on("hv1", &format!("virsh -q domjobinfo '{}' 2>&1 || true", guest.name));
-        wait_for(&|| format!("no memory is on its way: {}", info()), &|| {
+        let told = || shown(&lab.piton(&["show", "latest"]));
+        wait_for(&|| format!("no memory is on its way: {}{}", info(), told()), &|| {
             info().lines().any(|line| line.starts_with("Memory processed") && !line.contains("0.000")).then_some(())
         });
         going
