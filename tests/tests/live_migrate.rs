@@ -170,10 +170,10 @@ fn lab_whatever_dies_on_the_way_exactly_one_host_runs_it_and_the_run_says_which(
     let boot = defined(&lab, &guest);
 
     // The link is cut, and stays down: virsh would wait for ever.
-    let going = Going::begin(&lab, &guest, &["stalled=15s", "abort_within=10s"]);
+    let going = Going::begin(&lab, &guest, &["stalled=8s", "abort_within=10s"]);
     link(&lab, true);
     let said = going.ends(4);
-    assert!(said.contains("nothing has arrived for 15 s: it is aborted"), "{said}");
+    assert!(said.contains("nothing has arrived for 8 s: it is aborted"), "{said}");
     assert!(said.contains("it runs on hv1"), "{said}");
     link(&lab, false);
     as_it_was(&lab, &guest, &boot, &said);
