@@ -70,7 +70,7 @@ fn add_functions(engine: &mut Engine, max_string: usize, max_items: usize) {
     engine.register_fn("matches", |text: &str, pattern: &str| -> Made<bool> { Ok(regex(pattern)?.is_match(text)) });
     engine.register_fn("lines", move |text: &str| -> Made<Array> {
         let lines = text.trim_end_matches(['\n', '\r']).lines();
-        let lines: Array = lines.map(|line| ImmutableString::from(line).into()).take(max_items + 1).collect();
+        let lines: Array = lines.map(Into::into).take(max_items + 1).collect();
         if lines.len() > max_items { Err("there are too many lines".into()) } else { Ok(lines) }
     });
     engine.register_fn("trim", |text: &str| -> String { text.trim().to_owned() });
