@@ -153,7 +153,7 @@ pub fn read_value(param: &Param, text: &str) -> Result<Value, String> {
 ///
 /// # Errors
 /// Says in words why the declaration refuses the value.
-pub fn read_argument(param: &Param, value: &Value) -> Result<Value, String> {
+pub(crate) fn read_argument(param: &Param, value: &Value) -> Result<Value, String> {
     match value {
         Value::String(text) => read_value(param, text),
         Value::Null if !param.required => Ok(Value::Null),
@@ -168,7 +168,7 @@ pub fn read_argument(param: &Param, value: &Value) -> Result<Value, String> {
 ///
 /// # Errors
 /// Says in words why the declaration refuses the value.
-pub fn read_computed(param: &Param, value: &Value) -> Result<Value, String> {
+pub(crate) fn read_computed(param: &Param, value: &Value) -> Result<Value, String> {
     if value.is_number() { keep_value(param, value) } else { read_argument(param, value) }
 }
 
