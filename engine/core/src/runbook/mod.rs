@@ -30,7 +30,7 @@ pub use secret::{Piece, Sealed, SecretSource, speaks_of};
 pub(crate) use syntax::words;
 pub use syntax::{MAX_STEPS, parse};
 pub use values::{check_value, keep_value, read_params, read_value};
-pub(crate) use values::{compile, read_argument, read_computed};
+pub(crate) use values::{read_argument, read_computed};
 
 /// A checked runbook. It has no faults of its own; what depends on parameters and inventory comes with the plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
