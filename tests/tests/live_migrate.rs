@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
+use std::cell::RefCell;
 use std::fs;
 use std::process::{Child, Command};
 
@@ -180,14 +181,15 @@ impl Going {
     /// Begins, slowly, and comes back when memory is on its way.
     fn begin(lab: &Hosts, guest: &Guest, more: &[&str]) -> Self {
         let words = words(guest, "hv1", "hv2", &[&["bandwidth=2M", "reserve=0", "accept=rate"], more].concat());
-        let child = lab.command(&words.iter().map(String::as_str).collect::<Vec<_>>()).spawn().unwrap();
-        let going = Self { child };
+        let child = RefCell::new(lab.command(&words.iter().map(String::as_str).collect::<Vec<_>>()).spawn().unwrap());
         let info = || lab.on("hv1", &format!("virsh -q domjobinfo '{}' 2>&1 || true", guest.name));
         let told = || shown(&lab.piton(&["show", "latest"]));
         wait_for(&|| format!("no memory is on its way: {}{}", info(), told()), &|| {
+            let ended = child.borrow_mut().try_wait().unwrap();
+            assert!(ended.is_none(), "the run ended before any memory was on its way: {}", told());
             info().lines().any(|line| line.starts_with("Memory processed") && !line.contains("0.000")).then_some(())
         });
-        going
+        Self { child: child.into_inner() }
     }
 
     fn ends(self, exit: i32) -> String {
@@ -236,10 +238,10 @@ fn lab_whatever_dies_on_the_way_exactly_one_host_runs_it_and_the_run_says_which(
     let boot = defined(&lab, &guest);
 
     // The link is cut, and stays down: virsh would wait for ever.
-    let going = Going::begin(&lab, &guest, &["stalled=8s", "abort_within=10s"]);
+    let going = Going::begin(&lab, &guest, &["stalled=10s", "abort_within=10s"]);
     link(&lab, true);
     let said = going.ends(4);
-    assert!(said.contains("nothing has arrived for 8 s: it is aborted"), "{said}");
+    assert!(said.contains("nothing has arrived for 10 s: it is aborted"), "{said}");
     assert!(said.contains("it runs on hv1"), "{said}");
     link(&lab, false);
     as_it_was(&lab, &guest, &boot, &said);
