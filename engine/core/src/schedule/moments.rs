@@ -59,7 +59,7 @@ impl Moments {
             let mut last = None;
             let mut from = before.checked_sub(hours).ok()?;
             while let Some(next) =
-                cron.find_next_occurrence(&from, false).ok().filter(|next| next > &from && next <= at)
+                cron.find_next_occurrence(&from, false).ok().filter(|next| *next > from && next <= at)
             {
                 last = Some(next.clone());
                 from = next;

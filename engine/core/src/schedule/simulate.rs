@@ -26,6 +26,16 @@ pub enum What<'t> {
     Shut(Arc<str>),
 }
 
+impl<'t> Happening<'t> {
+    /// The schedules that start.
+    pub fn starts(&self) -> &[&'t Schedule] {
+        match &self.what {
+            What::Opens(_, schedules) => schedules,
+            What::Shut(_) => &[],
+        }
+    }
+}
+
 impl Timetable {
     /// What happens from `from` on, this moment included, and before `to`: by time, then by the window's name. At most `limit`.
     pub fn simulate(&self, from: Timestamp, to: Timestamp, limit: usize) -> Vec<Happening<'_>> {
