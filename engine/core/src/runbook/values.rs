@@ -151,7 +151,7 @@ pub fn read_value(param: &Param, text: &str) -> Result<Value, String> {
 ///
 /// # Errors
 /// Says in words why the declaration refuses the value.
-pub(crate) fn read_argument(param: &Param, value: &Value) -> Result<Value, String> {
+pub fn read_argument(param: &Param, value: &Value) -> Result<Value, String> {
     match value {
         Value::String(text) => read_value(param, text),
         Value::Null if !param.required => Ok(Value::Null),
