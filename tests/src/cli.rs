@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use piton_testkit::sshd::Sshd;
 use regex::Regex;
@@ -42,6 +42,13 @@ impl Place {
     pub fn new(piton: &str) -> Self {
         let place = Self::empty(piton);
         place.write("piton.toml", "");
+        place
+    }
+
+    /// A place whose project has this runbook.
+    pub fn with_runbook(piton: &str, name: &str, text: &str) -> Self {
+        let place = Self::new(piton);
+        place.write(&format!("runbooks/{name}.yaml"), text);
         place
     }
 
@@ -116,12 +123,7 @@ impl Place {
 
     /// Runs `piton` to its end.
     pub fn piton(&self, arguments: &[&str]) -> Ran {
-        let output = self.command(arguments).output().unwrap();
-        Ran {
-            code: output.status.code().unwrap_or(-1),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-        }
+        self.command(arguments).output().unwrap().into()
     }
 
     /// Starts `piton`, its output being caught.
@@ -187,7 +189,22 @@ impl Place {
     }
 }
 
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
 impl Ran {
+    /// What a process said and how it ended, once it has.
+    pub fn of(child: Child) -> Self {
+        child.wait_with_output().unwrap().into()
+    }
+
     /// Its lines of JSON.
     pub fn json(&self) -> Vec<serde_json::Value> {
         self.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()

@@ -29,8 +29,7 @@ struct Waiting {
 
 /// A run whose job has begun.
 fn waiting(arguments: &[&str]) -> Waiting {
-    let place = Place::new(PITON);
-    place.write("runbooks/wait.yaml", WAIT);
+    let place = Place::with_runbook(PITON, "wait", WAIT);
     let dir = format!("dir={}", place.outside("").display());
     let mut child = place.start(&[&["run", "wait", &dir], arguments].concat());
     let mut id = String::new();
@@ -142,8 +141,7 @@ fn the_next_run_takes_up_what_a_crash_left_behind() {
 
 #[test]
 fn a_reader_that_goes_away_stops_nothing() {
-    let place = Place::new(PITON);
-    place.write("runbooks/ok.yaml", "runbook: ok\nsteps:\n  - id: a\n    run: seq 100000\n");
+    let place = Place::with_runbook(PITON, "ok", "runbook: ok\nsteps:\n  - id: a\n    run: seq 100000\n");
     let mut child = place.start(&["run", "ok"]);
     drop(child.stdout.take());
     drop(child.stderr.take());

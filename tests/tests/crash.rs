@@ -379,8 +379,8 @@ fn lab_a_full_disk_holds_a_run_up_and_loses_nothing() {
 /// A word from another terminal reaches a run that waits, at once.
 #[test]
 fn every_verb_works_from_another_terminal() {
-    let place = Place::new(PITON);
-    place.write("runbooks/waits.yaml", "runbook: waits\ntitle: waits\nsteps:\n  - { id: w, wait: { for: 1h } }\n");
+    let place =
+        Place::with_runbook(PITON, "waits", "runbook: waits\ntitle: waits\nsteps:\n  - { id: w, wait: { for: 1h } }\n");
     let run = place.start(&["run", "waits"]);
     place.wait(&["--json", "ls"], |out| out.contains("running"));
     let id = latest(&place);

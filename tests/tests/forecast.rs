@@ -18,8 +18,7 @@ steps:
 
 #[test]
 fn a_plan_tells_how_long_it_takes_once_it_has_been_run() {
-    let place = Place::new(PITON);
-    place.write("runbooks/slow.yaml", BOOK);
+    let place = Place::with_runbook(PITON, "slow", BOOK);
     let go = format!("open={}", place.write("now", "").display());
     let expected = || -> Value { place.piton(&["--json", "plan", "slow", &go]).json()[0]["expected"].clone() };
     // A wait says itself how long it takes; of the work nothing is known.
@@ -53,8 +52,8 @@ fn a_plan_tells_how_long_it_takes_once_it_has_been_run() {
 
 #[test]
 fn an_estimate_counts_until_a_run_has_shown_how_long_it_takes() {
-    let place = Place::new(PITON);
-    place.write("runbooks/slow.yaml", &BOOK.replace("  - id: work\n", "  - id: work\n    estimate: 20m\n"));
+    let place =
+        Place::with_runbook(PITON, "slow", &BOOK.replace("  - id: work\n", "  - id: work\n    estimate: 20m\n"));
     let go = format!("open={}", place.write("now", "").display());
     let told = place.piton(&["plan", "slow", &go]).out;
     assert!(told.contains("takes   about 80 min\n"), "{told}");
@@ -74,8 +73,7 @@ fn an_estimate_counts_until_a_run_has_shown_how_long_it_takes() {
 
 #[test]
 fn planning_makes_no_store() {
-    let place = Place::new(PITON);
-    place.write("runbooks/slow.yaml", BOOK);
+    let place = Place::with_runbook(PITON, "slow", BOOK);
     let nowhere = place.outside("nowhere");
     let planned = place.piton(&["--state", &nowhere.display().to_string(), "plan", "slow", "open=/x"]);
     assert_eq!(planned.code, 0, "{}", planned.err);

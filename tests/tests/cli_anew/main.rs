@@ -10,6 +10,16 @@ use piton_tests::cli::Place;
 
 const PITON: &str = env!("CARGO_BIN_EXE_piton-under-test");
 
+/// How `show` begins once such a run has succeeded.
+const SUCCEEDED: &str = "move  Move a guest
+run      RUN
+state    succeeded, SPAN
+asked    DATE by ann@MACHINE
+param    dir = HERE/
+param    keep = 3600
+
+";
+
 /// Each step leaves a trace; `copy` fails until there is a file.
 const MOVE: &str = r#"runbook: move
 title: Move a guest
@@ -39,9 +49,7 @@ finally:
 "#;
 
 fn place() -> Place {
-    let place = Place::new(PITON);
-    place.write("runbooks/move.yaml", MOVE);
-    place
+    Place::with_runbook(PITON, "move", MOVE)
 }
 
 fn ran(place: &Place, code: i32) -> String {

@@ -37,9 +37,7 @@ steps:
 "#;
 
 fn place() -> Place {
-    let place = Place::new(PITON);
-    place.write("runbooks/move.yaml", MOVE);
-    place
+    Place::with_runbook(PITON, "move", MOVE)
 }
 
 fn parked(place: &Place) -> String {
@@ -184,8 +182,7 @@ steps:
 "#;
 
 fn wide() -> (Place, String) {
-    let place = Place::new(PITON);
-    place.write("runbooks/wide.yaml", WIDE);
+    let place = Place::with_runbook(PITON, "wide", WIDE);
     let dir = format!("dir={}", place.outside("").display());
     let ran = place.piton(&["run", "wide", &dir, "-q"]);
     assert_eq!(ran.code, 5, "{}", ran.err);

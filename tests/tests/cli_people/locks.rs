@@ -4,8 +4,7 @@ use super::*;
 
 #[test]
 fn a_run_waits_for_the_locks_of_another_and_all_of_it_can_be_seen() {
-    let place = Place::new(PITON);
-    place.write("runbooks/keeper.yaml", &keeper("locks: [\"vm/web1\", { name: images, shared: true }]\n"));
+    let place = Place::with_runbook(PITON, "keeper", &keeper("locks: [\"vm/web1\", { name: images, shared: true }]\n"));
     let dir = format!("dir={}", place.outside("").display());
     // Before anything has run, so that nothing is known of how long it takes.
     assert_snapshot!(place.snapshot(&["plan", "keeper", &dir, "name=b"]), @r#"
@@ -76,8 +75,8 @@ fn a_run_waits_for_the_locks_of_another_and_all_of_it_can_be_seen() {
     assert!(!place.outside("b.begun").exists(), "nothing of it has begun");
     std::fs::write(place.outside("a.go"), "").unwrap();
     std::fs::write(place.outside("b.go"), "").unwrap();
-    assert_eq!(end(first).code, 0);
-    let ran = end(second);
+    assert_eq!(Ran::of(first).code, 0);
+    let ran = Ran::of(second);
     assert_eq!(ran.code, 0);
     assert_snapshot!(place.steady(&ran.err), @"
     TIME the run waits for images (shared), vm/web1 (run RUN holds images, vm/web1)
@@ -108,8 +107,7 @@ fn a_run_waits_for_the_locks_of_another_and_all_of_it_can_be_seen() {
 /// The engine of the holder is killed: the lock is the run's, and stays; when the run is taken up and over, it goes on.
 #[test]
 fn a_killed_holder_keeps_its_lock_until_its_run_is_over() {
-    let place = Place::new(PITON);
-    place.write("runbooks/keeper.yaml", &keeper("locks: vm/web1\n"));
+    let place = Place::with_runbook(PITON, "keeper", &keeper("locks: vm/web1\n"));
     let dir = format!("dir={}", place.outside("").display());
     let mut first = place.start(&["run", "keeper", &dir, "name=a"]);
     place.wait_for_file(&place.outside("a.begun"));
@@ -124,7 +122,7 @@ fn a_killed_holder_keeps_its_lock_until_its_run_is_over() {
     std::fs::write(place.outside("a.go"), "").unwrap();
     place.wait_for_file(&place.outside("b.begun"));
     std::fs::write(place.outside("b.go"), "").unwrap();
-    let ran = end(second);
+    let ran = Ran::of(second);
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert_eq!(place.piton(&["locks"]).err, "Nobody holds or waits for a lock.\n");
 }
@@ -153,7 +151,7 @@ steps:
     let dir = format!("dir={}", place.outside("").display());
     let one = place.start(&["run", "cross", &dir, "own=a", "other=b"]);
     let two = place.start(&["run", "cross", &dir, "own=b", "other=a"]);
-    let (one, two) = (end(one), end(two));
+    let (one, two) = (Ran::of(one), Ran::of(two));
     let mut codes = [one.code, two.code];
     codes.sort_unstable();
     assert_eq!(codes, [0, 4], "{}\n{}", one.err, two.err);
@@ -183,7 +181,7 @@ steps:
     let dir = format!("dir={}", place.outside("").display());
     let runs: Vec<Child> = (0..20).map(|_| place.start(&["run", "slots", &dir])).collect();
     for run in runs {
-        let ran = end(run);
+        let ran = Ran::of(run);
         assert_eq!(ran.code, 0, "{}", ran.err);
     }
     let seen = std::fs::read_to_string(place.outside("seen")).unwrap();

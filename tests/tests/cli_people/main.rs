@@ -4,7 +4,7 @@
 
 mod locks;
 
-use std::process::{Child, Command, Output};
+use std::process::{Child, Command};
 
 use insta::assert_snapshot;
 use piton_tests::cli::{Place, Ran};
@@ -26,9 +26,7 @@ steps:
 "#;
 
 fn place() -> Place {
-    let place = Place::new(PITON);
-    place.write("runbooks/gate.yaml", GATE);
-    place
+    Place::with_runbook(PITON, "gate", GATE)
 }
 
 /// `piton` as somebody else, who has become root with sudo. What the environment says besides is not believed.
@@ -39,31 +37,12 @@ fn by(place: &Place, user: &str, arguments: &[&str]) -> Ran {
     let told_uid = Command::new("id").args(["-u", user]).output().unwrap();
     assert!(told_uid.status.success() && id(&["-u"]) == "0", "this test plays {user}: it runs as root");
     let uid = String::from_utf8(told_uid.stdout).unwrap();
-    told(
-        place
-            .command(arguments)
-            .env("SUDO_UID", uid.trim())
-            .env("USER", "bin")
-            .env("SUDO_USER", "bin")
-            .output()
-            .unwrap(),
-    )
+    let mut command = place.command(arguments);
+    command.env("SUDO_UID", uid.trim()).env("USER", "bin").env("SUDO_USER", "bin").output().unwrap().into()
 }
 
 fn id(words: &[&str]) -> String {
     String::from_utf8(Command::new("id").args(words).output().unwrap().stdout).unwrap().trim().to_owned()
-}
-
-fn told(output: Output) -> Ran {
-    Ran {
-        code: output.status.code().unwrap_or(-1),
-        out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
-    }
-}
-
-fn end(child: Child) -> Ran {
-    told(child.wait_with_output().unwrap())
 }
 
 #[test]
@@ -135,7 +114,7 @@ fn two_people_approve_and_the_run_goes_on_by_itself() {
     assert_eq!(other.code, 1, "{}", other.err);
     assert!(other.err.contains("was asked anew since this was read"), "{}", other.err);
     assert_eq!(by(&place, "games", &["approve", "latest"]).code, 0);
-    let ran = end(run);
+    let ran = Ran::of(run);
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert_snapshot!(place.steady(&ran.err), @"
     TIME look[local] started
@@ -269,7 +248,7 @@ fn a_paused_run_begins_nothing_and_resume_lets_it_go_on() {
     error: pause is refused: the run is paused already
     ");
     std::fs::write(place.outside("a.go"), "").unwrap();
-    let ran = end(run);
+    let ran = Ran::of(run);
     assert_eq!(ran.code, 5, "{}", ran.err);
     assert_snapshot!(place.steady(&ran.err), @"
     TIME keep[local] started

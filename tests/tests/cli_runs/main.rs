@@ -35,9 +35,7 @@ finally:
 "#;
 
 fn place() -> Place {
-    let place = Place::new(PITON);
-    place.write("runbooks/gate.yaml", GATE);
-    place
+    Place::with_runbook(PITON, "gate", GATE)
 }
 
 /// Runs `gate` until it is parked.

@@ -2,9 +2,32 @@
 
 use super::*;
 
+/// What the verbs for parked tasks take.
+const OF_TASKS: &str = r"Arguments:
+  <RUN>
+          The run
+
+  [TASK]...
+          The tasks; `*` stands for any characters, as in `copy[*]`
+
+Options:
+      --no-wait
+          Do not wait for the answer
+
+  -w, --watch
+          Follow the run afterwards
+
+      --all-failed
+          All tasks that wait for a decision
+
+      --why <TEXT>
+          The reason, for the journal
+
+";
+
 #[test]
 fn the_help_of_verbs_that_act() {
-    assert_snapshot!(help("run"), @"
+    assert_snapshot!(help("run").replace(OF_A_START, "(of a start)\n\n"), @"
     Run a runbook
 
     Prints the id of the run first, on stdout; how it goes is told on stderr. The run is driven by this
@@ -14,18 +37,7 @@ fn the_help_of_verbs_that_act() {
 
     Usage: piton run [OPTIONS] <RUNBOOK> [KEY=VALUE]...
 
-    Arguments:
-      <RUNBOOK>
-              The name of a runbook of the project, or the path of one
-
-      [KEY=VALUE]...
-              Values for its parameters; `KEY=@FILE` takes the value from a file, `KEY=@@…` is a value
-              that begins with `@`
-
-    Options:
-          --secret <NAME=SOURCE>
-              Where a secret comes from: `env:NAME`, `file:PATH`, `cmd:COMMAND`, or `prompt` to be asked
-              for it
+    (of a start)
 
           --detach
               Let the run go on in the background from the start
@@ -107,92 +119,38 @@ fn the_help_of_verbs_that_act() {
       -h, --help
               Print help (see a summary with '-h')
     ");
-    assert_snapshot!(help("retry"), @"
+    assert_snapshot!(help("retry").replace(OF_TASKS, "(of tasks)\n\n"), @"
     Try parked tasks again
 
     While the run is being undone: try again to take the tasks back.
 
     Usage: piton retry [OPTIONS] <RUN> [TASK]...
 
-    Arguments:
-      <RUN>
-              The run
-
-      [TASK]...
-              The tasks; `*` stands for any characters, as in `copy[*]`
-
-    Options:
-          --no-wait
-              Do not wait for the answer
-
-      -w, --watch
-              Follow the run afterwards
-
-          --all-failed
-              All tasks that wait for a decision
-
-          --why <TEXT>
-              The reason, for the journal
+    (of tasks)
 
       -h, --help
               Print help (see a summary with '-h')
     ");
-    assert_snapshot!(help("skip"), @"
+    assert_snapshot!(help("skip").replace(OF_TASKS, "(of tasks)\n\n"), @"
     Go on as if parked tasks were not there
 
     While the run is being undone: leave the tasks as they are.
 
     Usage: piton skip [OPTIONS] --why <TEXT> <RUN> [TASK]...
 
-    Arguments:
-      <RUN>
-              The run
-
-      [TASK]...
-              The tasks; `*` stands for any characters, as in `copy[*]`
-
-    Options:
-          --no-wait
-              Do not wait for the answer
-
-      -w, --watch
-              Follow the run afterwards
-
-          --all-failed
-              All tasks that wait for a decision
-
-          --why <TEXT>
-              The reason, for the journal
+    (of tasks)
 
       -h, --help
               Print help (see a summary with '-h')
     ");
-    assert_snapshot!(help("resolve"), @"
+    assert_snapshot!(help("resolve").replace(OF_TASKS, "(of tasks)\n\n"), @"
     Say that parked tasks were done by hand; their `verify` must pass
 
     While the run is being undone: say that the tasks were taken back by hand.
 
     Usage: piton resolve [OPTIONS] --why <TEXT> <RUN> [TASK]...
 
-    Arguments:
-      <RUN>
-              The run
-
-      [TASK]...
-              The tasks; `*` stands for any characters, as in `copy[*]`
-
-    Options:
-          --no-wait
-              Do not wait for the answer
-
-      -w, --watch
-              Follow the run afterwards
-
-          --all-failed
-              All tasks that wait for a decision
-
-          --why <TEXT>
-              The reason, for the journal
+    (of tasks)
 
           --output <KEY=VALUE>
               An output that the tasks would have had; may be given several times

@@ -20,7 +20,7 @@ fn the_help_of_verbs_that_look() {
       -h, --help
               Print help (see a summary with '-h')
     ");
-    assert_snapshot!(help("plan"), @"
+    assert_snapshot!(help("plan").replace(OF_A_START, "(of a start)\n\n"), @"
     Show what a run would do, on each host, and the way back
 
     The tasks in order, the commands as they will run, what is retried, what an undo would do. Nothing
@@ -28,18 +28,7 @@ fn the_help_of_verbs_that_look() {
 
     Usage: piton plan [OPTIONS] <RUNBOOK> [KEY=VALUE]...
 
-    Arguments:
-      <RUNBOOK>
-              The name of a runbook of the project, or the path of one
-
-      [KEY=VALUE]...
-              Values for its parameters; `KEY=@FILE` takes the value from a file, `KEY=@@…` is a value
-              that begins with `@`
-
-    Options:
-          --secret <NAME=SOURCE>
-              Where a secret comes from: `env:NAME`, `file:PATH`, `cmd:COMMAND`, or `prompt` to be asked
-              for it
+    (of a start)
 
           --undo
               Show the way back instead: the order, the scripts, what is left as it is

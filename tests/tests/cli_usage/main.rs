@@ -9,6 +9,22 @@ use proptest::prelude::*;
 
 const PITON: &str = env!("CARGO_BIN_EXE_piton-under-test");
 
+/// What the verbs take that begin with a runbook.
+const OF_A_START: &str = r"Arguments:
+  <RUNBOOK>
+          The name of a runbook of the project, or the path of one
+
+  [KEY=VALUE]...
+          Values for its parameters; `KEY=@FILE` takes the value from a file, `KEY=@@…` is a value
+          that begins with `@`
+
+Options:
+      --secret <NAME=SOURCE>
+          Where a secret comes from: `env:NAME`, `file:PATH`, `cmd:COMMAND`, or `prompt` to be asked
+          for it
+
+";
+
 /// The help of a verb, without what is the same for all.
 fn help(verb: &str) -> String {
     let place = Place::empty(PITON);

@@ -148,8 +148,7 @@ fn what_was_called_for_each_item_is_taken_back_for_each() {
 
 #[test]
 fn calls_are_checked_across_files() {
-    let place = Place::new(PITON);
-    place.write("runbooks/a.yaml", "runbook: a\nsteps:\n  - { id: x, call: b }\n");
+    let place = Place::with_runbook(PITON, "a", "runbook: a\nsteps:\n  - { id: x, call: b }\n");
     place.write("runbooks/b.yaml", "runbook: b\nsteps:\n  - { id: x, call: { runbook: c, with: { n: many } } }\n");
     place.write(
         "runbooks/c.yaml",

@@ -272,8 +272,7 @@ steps:
 
 #[test]
 fn the_runs_of_one_engine_share_its_room() {
-    let place = Place::new(PITON);
-    place.write("runbooks/work.yaml", WORK);
+    let place = Place::with_runbook(PITON, "work", WORK);
     let (witness, go) = (place.outside("witness"), place.outside("go"));
     std::fs::write(&witness, "").unwrap();
     let params = [format!("witness={}", witness.display()), format!("gate={}", go.display())];

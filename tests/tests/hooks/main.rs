@@ -46,15 +46,6 @@ fn calls(place: &Place, run: &str) -> (usize, usize) {
     (made, exited.filter(|e| e["event"]["job"]["part"] == "call").count())
 }
 
-fn said(child: Child) -> Ran {
-    let output = child.wait_with_output().unwrap();
-    Ran {
-        code: output.status.code().unwrap_or(-1),
-        out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
-    }
-}
-
 /// Five calls on a host, each of which leaves a line; the hook logs after each. Where the engine is to die the hook computes
 /// for a while, or its call waits for a file.
 const FIVE: &str = r#"
@@ -131,7 +122,7 @@ fn killed_in_a_call_of_a_hook_its_job_is_found_again() {
     let why = place.wait(&["why", &run, "five[h]"], |out| out.contains("waits for call 4"));
     assert!(why.contains("h run: echo 4 >>"), "{why}");
     fs::write(&gate, "").unwrap();
-    let resumed = said(engine);
+    let resumed = Ran::of(engine);
     assert_eq!(resumed.code, 0, "{}", resumed.err);
     assert_eq!(lines(&witness), ["1", "2", "3", "4", "5", "last 1 2 3 4 5"]);
     assert_eq!(calls(&place, &run), (5, 5));

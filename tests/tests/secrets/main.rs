@@ -113,15 +113,6 @@ fn let_go(fifo: &Path) {
     fs::OpenOptions::new().write(true).open(fifo).unwrap().write_all(b"go\n").unwrap();
 }
 
-fn said(child: Child) -> Ran {
-    let output = child.wait_with_output().unwrap();
-    Ran {
-        code: output.status.code().unwrap_or(-1),
-        out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
-    }
-}
-
 /// A step that prints its secret in two pieces, and waits in between; then in other forms, and puts it out by name.
 fn chatty(place: &Place, hosts: &str) -> (PathBuf, PathBuf) {
     let (here, go) = (fifo(&place.outside("here")), fifo(&place.outside("go")));
@@ -194,13 +185,13 @@ fn a_secret_that_is_printed_in_pieces_is_nowhere_also_after_a_crash_in_between()
         assert_eq!(seen_in_processes(&secret), [""; 0]);
         assert_eq!(leaks(&place.state(), &secret, &[]), [""; 0]);
         engine.kill().unwrap();
-        let first = said(engine);
+        let first = Ran::of(engine);
         nowhere(&first, &secret);
         assert_eq!(leaks(&place.state(), &secret, &[]), [""; 0]);
 
         let second = place.start(&["resume", "--latest"]);
         let_go(&go);
-        let second = said(second);
+        let second = Ran::of(second);
         assert_eq!(second.code, 0, "{second:?}");
         nowhere(&second, &secret);
         let logs = place.piton(&["logs", "latest", "talk"]);

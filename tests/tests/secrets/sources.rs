@@ -58,10 +58,10 @@ fn a_secret_that_changed_is_said_and_what_has_the_old_one_is_not_kept() {
     let mut second = place.start(&["resume", "--latest"]);
     place.wait(&["show", "latest", "--events"], |out| out.contains("`token` changed since this run last had it"));
     second.kill().unwrap();
-    nowhere(&said(second), &old);
+    nowhere(&Ran::of(second), &old);
     let third = place.start(&["resume", "--latest"]);
     let_go(&go);
-    let third = said(third);
+    let third = Ran::of(third);
     // What it put out by name is not taken, so nobody knows whether it did its work.
     assert_eq!(third.code, 5, "{third:?}");
     nowhere(&third, &old);
@@ -102,8 +102,11 @@ fn a_run_in_the_background_has_what_is_in_the_environment() {
 /// Nothing starts without its secrets, and no message says what was given.
 #[test]
 fn what_is_no_secret_is_refused_before_anything_starts() {
-    let place = Place::new(PITON);
-    place.write("runbooks/r.yaml", "runbook: r\nparams: { token: { type: secret }, other: { type: string, default: x } }\nsteps: [{ id: a, run: 'echo $token' }]\n");
+    let place = Place::with_runbook(
+        PITON,
+        "r",
+        "runbook: r\nparams: { token: { type: secret }, other: { type: string, default: x } }\nsteps: [{ id: a, run: 'echo $token' }]\n",
+    );
     fs::write(place.outside("short"), "pin\n").unwrap();
     fs::write(place.outside("empty"), "\n").unwrap();
     let file = |name: &str| format!("token=file:{}", place.outside(name).display());

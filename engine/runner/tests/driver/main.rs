@@ -23,6 +23,7 @@ use piton_testkit::journal::{MemoryJournal, Trouble};
 use piton_testkit::machine::{check_order, task};
 use piton_testkit::plans::plan;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 const RUN: u128 = 42;
 
@@ -87,6 +88,15 @@ impl World {
     async fn drive(&self, driver: Driver) -> Result<End, DriveError> {
         let (_keep, handover) = watch::channel(false);
         driver.drive(handover).await
+    }
+
+    /// Drives until the first job is up. What comes back first hands the run over, or keeps it here.
+    async fn under_way(&self, driver: Driver) -> (watch::Sender<bool>, JoinHandle<Result<End, DriveError>>) {
+        let (hand_over, handover) = watch::channel(false);
+        let mut seen = self.looker.seen.subscribe();
+        let driving = tokio::spawn(driver.drive(handover));
+        seen.wait_for(|seq| *seq >= 4).await.unwrap();
+        (hand_over, driving)
     }
 
     async fn adopt(&self, owner: &str) -> Driver {
@@ -224,10 +234,7 @@ async fn nothing_begins_before_it_is_written_down() {
 #[tokio::test]
 async fn what_was_seen_to_run_and_is_gone_is_not_begun_again() {
     let world = World::new("runbook: x\nsteps:\n  - { id: a, run: a }\n", SimHosts::new(|_| Act::Hang));
-    let (hand_over, handover) = watch::channel(false);
-    let mut seen = world.looker.seen.subscribe();
-    let driving = tokio::spawn(world.create("one").await.drive(handover));
-    seen.wait_for(|seq| *seq >= 4).await.unwrap();
+    let (hand_over, driving) = world.under_way(world.create("one").await).await;
     hand_over.send_replace(true);
     assert_eq!(driving.await.unwrap().unwrap(), End::HandedOver);
     let started = world.journal.events(World::id()).iter().any(|e| matches!(e.event, Event::JobStarted { .. }));
@@ -246,10 +253,7 @@ async fn a_stale_engine_starts_nothing() {
     let hosts = SimHosts::new(|spec| if spec.script == "a" { Act::Hang } else { Act::Exit(0) });
     let world = World::new(yaml, hosts);
     let first = world.create("one").await;
-    let (_keep, handover) = watch::channel(false);
-    let mut seen = world.looker.seen.subscribe();
-    let first = tokio::spawn(first.drive(handover));
-    seen.wait_for(|seq| *seq >= 4).await.unwrap();
+    let (_keep, first) = world.under_way(first).await;
 
     let second = world.adopt("two").await;
     let second = world.drive(second);
@@ -295,10 +299,7 @@ async fn a_lost_outcome_parks_and_a_word_goes_on_with_it() {
 async fn a_word_reaches_a_run_that_goes_on() {
     let hosts = SimHosts::new(|_| Act::Hang);
     let world = World::new("runbook: x\nsteps:\n  - { id: a, run: a }\n", hosts);
-    let (_keep, handover) = watch::channel(false);
-    let mut seen = world.looker.seen.subscribe();
-    let driving = tokio::spawn(world.create("one").await.drive(handover));
-    seen.wait_for(|seq| *seq >= 4).await.unwrap();
+    let (_keep, driving) = world.under_way(world.create("one").await).await;
     let cancel = Word::Cancel { why: "enough".into() };
     world.journal.say(World::id(), "operator@desk", cancel, Timestamp(2_000)).await.unwrap();
     assert_eq!(driving.await.unwrap().unwrap(), End::Ended(Outcome::Cancelled));
@@ -308,10 +309,7 @@ async fn a_word_reaches_a_run_that_goes_on() {
 async fn a_timeout_kills_the_job() {
     let hosts = SimHosts::new(|_| Act::Hang);
     let world = World::new("runbook: x\non_failure: continue\nsteps:\n  - { id: a, run: a, timeout: 5s }\n", hosts);
-    let (_keep, handover) = watch::channel(false);
-    let mut seen = world.looker.seen.subscribe();
-    let driving = tokio::spawn(world.create("one").await.drive(handover));
-    seen.wait_for(|seq| *seq >= 4).await.unwrap();
+    let (_keep, driving) = world.under_way(world.create("one").await).await;
     world.clock.set(Timestamp(7_000));
     assert_eq!(driving.await.unwrap().unwrap(), End::Ended(Outcome::Failed));
     let stopped = world.journal.events(World::id()).iter().any(|e| matches!(e.event, Event::JobStopped { .. }));
@@ -323,10 +321,7 @@ async fn a_timeout_kills_the_job() {
 async fn handing_over_leaves_jobs_alone_and_the_next_engine_finds_them() {
     let hosts = SimHosts::new(|_| Act::Hang);
     let world = World::new("runbook: x\nsteps:\n  - { id: a, run: a }\n", hosts);
-    let (hand_over, handover) = watch::channel(false);
-    let mut seen = world.looker.seen.subscribe();
-    let driving = tokio::spawn(world.create("one").await.drive(handover));
-    seen.wait_for(|seq| *seq >= 4).await.unwrap();
+    let (hand_over, driving) = world.under_way(world.create("one").await).await;
     hand_over.send_replace(true);
     assert_eq!(driving.await.unwrap().unwrap(), End::HandedOver);
     let next = Driver::adopt(world.ports(), World::id(), "two").await.unwrap();

@@ -34,14 +34,31 @@ impl Booted {
     /// It goes down: first with TERM for what runs on it, then without.
     fn down(&mut self, leader: &str, signals: &[&str]) {
         for signal in signals {
-            let session = std::fs::read_to_string(self.sshd.path(leader)).unwrap();
-            let _some_are_gone = std::process::Command::new("pkill").args([signal, "-s", session.trim()]).status();
+            self.each_of("pkill", leader, &[signal]);
         }
         let serving = self.sshd.serving();
         self.sshd.down();
         for pid in serving {
             let _gone = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status();
         }
+    }
+
+    /// Says something about each process of a job's session; whether there was one.
+    fn each_of(&self, program: &str, leader: &str, arguments: &[&str]) -> bool {
+        let session = std::fs::read_to_string(self.sshd.path(leader)).unwrap();
+        std::process::Command::new(program)
+            .args(arguments)
+            .args(["-s", session.trim()])
+            .output()
+            .unwrap()
+            .status
+            .success()
+    }
+
+    /// What a real host's end would have ended is ended.
+    async fn nothing_is_left(&self, leader: &str) {
+        self.each_of("pkill", leader, &["-KILL"]);
+        until("nothing of it runs any more", || !self.each_of("pgrep", leader, &[])).await;
     }
 
     fn up(&mut self) {
@@ -53,8 +70,10 @@ impl Booted {
 /// A job that has its host start anew; its session's leader is in a file.
 fn reboot(host: &Booted, name: &str, and: &str) -> JobSpec {
     let leader = host.sshd.path(name);
+    // As another user it is not the script that leads its session.
     let script = format!(
-        "trap 'exit 0' TERM; echo $$ >{}.new; mv {0}.new {0}; {and}; while :; do sleep 1; done",
+        "trap 'exit 0' TERM; read -r _ _ _ _ _ session _ </proc/self/stat; echo $session >{}.new; mv {0}.new {0}; {and}; \
+         while :; do sleep 1; done",
         leader.display()
     );
     JobSpec { ends: Ends::Reboot, ..job(run_id(), &crate::common::host("hv1"), name, &script) }
@@ -82,9 +101,7 @@ async fn a_reboot_is_over_when_the_host_answers_anew_and_not_before() {
             "{name}: what tells later that it was"
         );
         assert_eq!(*noted.launches.lock().unwrap(), 1);
-        let _left = std::process::Command::new("pkill")
-            .args(["-KILL", "-s", std::fs::read_to_string(&leader).unwrap().trim()])
-            .status();
+        host.nothing_is_left(name).await;
     }
 }
 
@@ -165,8 +182,7 @@ async fn a_reboot_as_another_user_is_over_when_the_host_answers_anew() {
         });
         assert_eq!(end.0, JobEnd::Lost(LossCause::HostRebooted), "{name}");
         assert_eq!(*noted.launches.lock().unwrap(), 1, "{name}: it was asked for once");
-        let session = std::fs::read_to_string(&leader).unwrap();
-        let _left = std::process::Command::new("pkill").args(["-KILL", "-s", session.trim()]).status();
+        host.nothing_is_left(name).await;
         hosts.clear(job.run, &crate::common::host("hv1")).await;
     }
 }
