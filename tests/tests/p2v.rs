@@ -6,26 +6,10 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use piton_testkit::disk::Loop;
 use piton_tests::lab::{Lab, foreign, root, shown, wait_for};
 
 const IMAGES: &str = "/var/lib/libvirt/images";
-
-/// A disk of the machine; let go when dropped.
-struct Disk(String);
-
-impl Disk {
-    fn over(file: &Path) -> Self {
-        let made = Command::new("losetup").args(["--find", "--show"]).arg(file).output().unwrap();
-        assert!(made.status.success(), "{}", shown(&made));
-        Self(String::from_utf8(made.stdout).unwrap().trim().to_owned())
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _gone_or_not = Command::new("losetup").args(["--detach", &self.0]).status();
-    }
-}
 
 /// Where the root's file system begins on the disk of `tests/lab/foreign/lvm`: its partition, and what LVM keeps before it.
 const ROOT_AT: u64 = (264_192 + 2048) * 512;
@@ -74,17 +58,17 @@ fn lab_a_machine_with_lvm_becomes_a_guest_that_is_logged_in_to() {
     put_in(&root_disk, "root/written", "before it was moved\n");
     std::fs::File::create(&data).unwrap().set_len(64 << 20).unwrap();
     assert!(Command::new("mke2fs").args(["-q", "-t", "ext4", "-L", "data"]).arg(&data).status().unwrap().success());
-    let (first, second) = (Disk::over(&root_disk), Disk::over(&data));
-    let sums = || lab.by_hand(&format!("sha256sum <{} && sha256sum <{}", first.0, second.0));
+    let (first, second) = (Loop::over(&root_disk), Loop::over(&data));
+    let sums = || lab.by_hand(&format!("sha256sum <{} && sha256sum <{}", first.path(), second.path()));
     // It calls another, which it finds in the project.
     let copied = Command::new("cp").arg("-r").arg(root().join("runbooks")).arg(lab.dir()).status();
     assert!(copied.unwrap().success());
-    let disks = format!("disks={},{}", first.0, second.0);
+    let disks = format!("disks={},{}", first.path(), second.path());
     let words = ["run", "p2v", "source=hv1", "target=hv2", "name=旧机器", &disks, "method=plain", "bridge=br0"];
     let answers = format!("address={address}");
     let words = [&words[..], &["memory=512M", &answers, "port=22"]].concat();
 
-    lab.by_hand(&format!("mount {} /mnt", second.0));
+    lab.by_hand(&format!("mount {} /mnt", second.path()));
     let said = lab.expect(4, &words);
     assert!(said.contains("is mounted read-write at /mnt"), "{said}");
     assert_eq!(lab.by_hand_on("hv2", &format!("ls -A {IMAGES}")), "");
@@ -92,7 +76,7 @@ fn lab_a_machine_with_lvm_becomes_a_guest_that_is_logged_in_to() {
     let before = sums();
 
     let said = lab.expect(0, &words);
-    let arguments = format!("p2v.disks={},{}", &first.0[5..], &second.0[5..]);
+    let arguments = format!("p2v.disks={},{}", &first.path()[5..], &second.path()[5..]);
     assert!(said.contains(&arguments), "virt-p2v's arguments: {said}");
     assert!(said.contains(&format!("{address} answers on port 22")), "{said}");
     assert_eq!(sums(), before, "nothing was written to the machine");

@@ -1,5 +1,6 @@
 //! For tests only: a run machine on a bench, a manual clock, a journal in memory, simulated hosts.
 
+pub mod disk;
 pub mod hosts;
 mod laws;
 pub mod machine;

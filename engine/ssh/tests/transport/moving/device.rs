@@ -2,24 +2,9 @@
 
 use std::process::Command;
 
+use piton_testkit::disk::Loop;
+
 use super::*;
-
-/// A loop device (losetup(8)); let go when dropped.
-struct Loop(String);
-
-impl Loop {
-    fn over(file: &Path) -> Self {
-        let made = Command::new("losetup").args(["--find", "--show"]).arg(file).output().unwrap();
-        assert!(made.status.success(), "losetup: {}", String::from_utf8_lossy(&made.stderr));
-        Self(String::from_utf8(made.stdout).unwrap().trim().to_owned())
-    }
-}
-
-impl Drop for Loop {
-    fn drop(&mut self) {
-        let _gone_or_not = Command::new("losetup").args(["--detach", &self.0]).status();
-    }
-}
 
 #[tokio::test]
 async fn a_disk_becomes_a_sparse_file_and_one_that_is_written_to_is_not_believed() {
@@ -28,7 +13,7 @@ async fn a_disk_becomes_a_sparse_file_and_one_that_is_written_to_is_not_believed
     // No multiple of 64 KiB.
     image(&pair.path("disk"), 200 * MIB + 4096, &[(3, 40), (150, 20)]);
     let disk = Loop::over(&pair.path("disk"));
-    let order = TransferOrder { from: disk.0.clone(), ..pair.order("", "copy") };
+    let order = TransferOrder { from: disk.path().to_owned(), ..pair.order("", "copy") };
     let noted = Noted::default();
     hosts.transfer(&order, &noted).await.unwrap();
     assert!(same(&pair.path("disk"), &pair.path("copy")));
@@ -44,7 +29,7 @@ async fn a_disk_becomes_a_sparse_file_and_one_that_is_written_to_is_not_believed
     let order = TransferOrder { manner, ..order };
     let done = tokio::join!(hosts.transfer(&order, &noted), async {
         until("something has come", come).await;
-        let file = File::options().write(true).open(&disk.0).unwrap();
+        let file = File::options().write(true).open(disk.path()).unwrap();
         file.write_all_at(b"new", 5 * MIB).unwrap();
         file.sync_all().unwrap();
     });
