@@ -4,10 +4,11 @@
 [ -f "$1" ] || [ -b "$1" ] || refuse "$1 is neither a regular file nor a block device"
 [ -r "$1" ] || refuse "not permitted to read $1"
 if [ -b "$1" ]; then
-  # The sectors that were written, by anybody, through it or one of its partitions: the 7th number.
+  # The sectors that were written, and those that were discarded, by anybody, through it or one of its partitions: the 7th
+  # number and the 14th, which kernels before 4.18 do not have.
   counts=$(cat "$(device "$1")/stat" 2>/dev/null) || refuse "the kernel tells nothing of $1"
   set -- "$1" $counts
-  say file "$(length "$1")" 600 0:0 root:root "$(stat -L -c %t.%T "$1").$(length "$1").$8"
+  say file "$(length "$1")" 600 0:0 root:root "$(stat -L -c %t.%T "$1").$(length "$1").$8.${15}"
   exit 0
 fi
 token=$(stat -L -c '%d.%i.%s.%Y.%Z.%y' "$1") || refuse "cannot look at $1"

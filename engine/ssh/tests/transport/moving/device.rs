@@ -23,19 +23,28 @@ async fn a_disk_becomes_a_sparse_file_and_one_that_is_written_to_is_not_believed
     assert_eq!(mode & 0o7777, 0o600, "a disk holds secrets");
 
     std::fs::remove_file(pair.path("copy")).unwrap();
-    noted.progress.lock().unwrap().clear();
     let come = || noted.progress.lock().unwrap().last().is_some_and(|(moved, _)| *moved > MIB);
     let manner = Manner { rate: Some(40 * MIB), ..Manner::default() };
     let order = TransferOrder { manner, ..order };
-    let done = tokio::join!(hosts.transfer(&order, &noted), async {
-        until("something has come", come).await;
+    let write = || {
         let file = File::options().write(true).open(disk.path()).unwrap();
         file.write_all_at(b"new", 5 * MIB).unwrap();
         file.sync_all().unwrap();
-    });
-    let Err(Refusal::Refused(why)) = done.0 else { panic!("{:?}", done.0) };
-    assert!(why.contains("was changed while it was moved"), "{why}");
-    assert_eq!(pair.names(), ["disk"], "nothing is left over");
+    };
+    let discard = || {
+        let done = Command::new("blkdiscard").args(["-o", "6M", "-l", "1M", disk.path()]).status().unwrap();
+        assert!(done.success());
+    };
+    for change in [&write as &dyn Fn(), &discard] {
+        noted.progress.lock().unwrap().clear();
+        let done = tokio::join!(hosts.transfer(&order, &noted), async {
+            until("something has come", come).await;
+            change();
+        });
+        let Err(Refusal::Refused(why)) = done.0 else { panic!("{:?}", done.0) };
+        assert!(why.contains("was changed while it was moved"), "{why}");
+        assert_eq!(pair.names(), ["disk"], "nothing is left over");
+    }
 }
 
 /// Its token would be the same whatever was written to it.
