@@ -1,5 +1,8 @@
 //! The functions that come along, on what the tools really print.
 
+use std::path::Path;
+use std::process::Command;
+
 use serde_json::{Value, json};
 
 use crate::bench::{World, said, shipped, text_with};
@@ -215,5 +218,31 @@ fn what_stands_between_two_libvirts_is_told_with_what_to_do() {
         ("preflight", "parts(\"=== a\\n1\\n=== b\\n=== a\\n2\")", json!({ "a": ["1", "2"], "b": [] })),
     ] {
         assert_eq!(call(script, function, ""), Ok(expected), "{function}");
+    }
+}
+
+/// The scripts are really run, by this machine's `sh`, which is both hosts.
+#[test]
+fn that_two_hosts_see_the_same_directory_is_tried_and_where_it_cannot_be_that_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let (one, other) = (dir.path().join("one"), dir.path().join("虚拟机 二"));
+    let world = World::new(|call| {
+        let done = Command::new("sh").args(["-c", &call.script]).envs(call.env.iter().cloned()).output().unwrap();
+        json!({ "exit": done.status.code(), "out": String::from_utf8(done.stdout).unwrap(), "outputs": {} })
+    });
+    let common = |dirs: &[&Path]| {
+        let hook = format!("import \"preflight\" as it;\n#{{ v: it::common(host, host(\"local\"), {dirs:?}) }}");
+        let all = shipped();
+        let all: Vec<(&str, &str)> = all.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        text_with(&hook, &world, &all).map(|mut outputs| outputs.remove("v").unwrap())
+    };
+    for dir in [&one, &other] {
+        std::fs::create_dir(dir).unwrap();
+    }
+    assert_eq!(common(&[&one, &other]), Ok(json!([one, other])));
+    let why = common(&[Path::new("/proc/sys"), &other]).unwrap_err();
+    assert!(why.contains("nothing can be made in /proc/sys on hv1"), "{why}");
+    for dir in [&one, &other] {
+        assert_eq!(std::fs::read_dir(dir).unwrap().count(), 0, "nothing is left over");
     }
 }
