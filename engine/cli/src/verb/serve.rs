@@ -4,6 +4,7 @@ mod told;
 
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -61,11 +62,23 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
         starter: Arc::new(Maker { root, store: store.clone(), made: made.clone() }),
         teller: Arc::new(Log(*screen)),
     });
-    let scheduling = tokio::spawn(scheduler.run(handover.clone()));
+    let mut scheduling = tokio::spawn(scheduler.run(handover.clone()));
     let room = args.max_parallel.or(store.most).map(Room::new);
-    let code = engine::host(Host { store, named: Vec::new(), stay: true, room, handover, made }, screen).await;
-    // A start that is being made is finished: the lease of its run is given back.
-    let _ended = scheduling.await;
+    let mut hosting = pin!(engine::host(Host { store, named: Vec::new(), stay: true, room, handover, made }, screen));
+    // Neither goes on without the other: a service that does half of its work looks well, and is not.
+    let code = tokio::select! {
+        code = &mut hosting => code,
+        ended = &mut scheduling => {
+            ended.map_err(|error| Failure::other(format!("what starts runs has failed: {error}")))?;
+            return hosting.await;
+        }
+    };
+    if code.is_ok() {
+        // A start that is being made is finished: the lease of its run is given back.
+        let _ended = scheduling.await;
+    } else {
+        scheduling.abort();
+    }
     code
 }
 
