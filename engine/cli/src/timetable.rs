@@ -28,6 +28,11 @@ pub(crate) fn documents(project: &Project) -> Result<Vec<PathBuf>, Failure> {
     Ok(found)
 }
 
+/// Whether a path is that of one of these documents, be it there or not.
+pub(crate) fn is_document(project: &Project, path: &Path) -> bool {
+    project::is_yaml(path) && project::absolute(path).is_ok_and(|path| path.starts_with(project.root.join(DIR)))
+}
+
 /// The documents, and everything that is wrong with them; a timetable where nothing is.
 pub(crate) fn load(project: &Project) -> Result<(Option<Timetable>, Vec<Fault>), Failure> {
     load_noting(project, &mut Vec::new())
