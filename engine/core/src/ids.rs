@@ -146,6 +146,16 @@ name!(
     |t| word(t, 64, |c| c.is_ascii_lowercase(), |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_')
 );
 name!(
+    /// A rule's name; equals its file's name.
+    RuleName, "rule name", "a lower-case letter, then lower-case letters, digits, `-` or `_`, 64 at most",
+    |t| word(t, 64, |c| c.is_ascii_lowercase(), |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_')
+);
+name!(
+    /// The name of something that sends alerts; the last part of the path that it sends them to.
+    SourceName, "name of a source", "a lower-case letter, then lower-case letters, digits, `-` or `_`, 64 at most",
+    |t| word(t, 64, |c| c.is_ascii_lowercase(), |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_')
+);
+name!(
     /// The `id` of a step, unique in its runbook. In a plan, the step of a runbook that was called has the id of the
     /// call before its own: `move/copy`.
     StepId, "step id", "a lower-case letter, then lower-case letters, digits, `-` or `_`, 64 at most",

@@ -50,7 +50,7 @@ fn the_help_as_a_whole() {
     Usage: piton [OPTIONS] <COMMAND>
 
     Commands:
-      check        Find every fault of runbooks, of the inventory and of piton.toml at once
+      check        Find every fault of runbooks, rules, of the inventory and of piton.toml at once
       plan         Show what a run would do, on each host, and the way back
       run          Run a runbook
       ls           List runs: those that are open first, then the newest
@@ -72,6 +72,7 @@ fn the_help_as_a_whole() {
       undo         Take back what a run did, in reverse order
       locks        Show who holds which lock, and who waits, in the order in which they will have it
       hosts        List hosts, see whether they answer, and what they are
+      rules        List the rules that answer alerts, and say what is wrong with them
       test         Play the tests of runbooks on simulated hosts
       verify       Prove that nothing in the journal of a run was changed
       schema       Print the JSON Schema of a kind of document, for editors

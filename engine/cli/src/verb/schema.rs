@@ -25,6 +25,10 @@ enum Kind {
     Inventory,
     /// Tests of runbooks
     Test,
+    /// Rules
+    Rule,
+    /// alerts.yaml: who may send alerts
+    Alerts,
 }
 
 pub(crate) fn run(args: &Args, screen: &Screen) -> Result<Code, Failure> {
@@ -32,6 +36,8 @@ pub(crate) fn run(args: &Args, screen: &Screen) -> Result<Code, Failure> {
         Kind::Runbook => Document::Runbook,
         Kind::Inventory => Document::Inventory,
         Kind::Test => Document::Test,
+        Kind::Rule => Document::Rule,
+        Kind::Alerts => Document::Alerts,
     };
     let mut out = screen.out();
     let schema = document.schema();

@@ -6,6 +6,7 @@
 
 mod inventory;
 mod json;
+mod rules;
 mod runbook;
 mod test_file;
 
@@ -20,6 +21,10 @@ pub enum Document {
     Inventory,
     /// A test file of a runbook.
     Test,
+    /// A rule.
+    Rule,
+    /// Who may send alerts.
+    Alerts,
 }
 
 /// A map whose fields have fixed names.
@@ -88,8 +93,13 @@ pub(crate) enum Form {
 
 impl Document {
     /// All of them, with the words that people call them by.
-    pub const ALL: [(&'static str, Self); 3] =
-        [("runbook", Self::Runbook), ("inventory", Self::Inventory), ("test", Self::Test)];
+    pub const ALL: [(&'static str, Self); 5] = [
+        ("runbook", Self::Runbook),
+        ("inventory", Self::Inventory),
+        ("test", Self::Test),
+        ("rule", Self::Rule),
+        ("alerts", Self::Alerts),
+    ];
 
     /// The document's form as JSON Schema (draft 7, which editors know best).
     pub fn schema(self) -> Value {
@@ -101,6 +111,8 @@ impl Document {
             Self::Runbook => runbook::SHAPES,
             Self::Inventory => inventory::SHAPES,
             Self::Test => test_file::SHAPES,
+            Self::Rule => rules::RULES,
+            Self::Alerts => rules::SETTINGS,
         }
     }
 }
