@@ -54,9 +54,12 @@ fn files(lab: &Hosts, host: &str, guest: &Guest) -> Vec<String> {
 #[test]
 fn lab_a_guest_goes_on_beating_on_another_host_and_the_second_run_changes_nothing() {
     let lab = up();
+    // A chain of three, the middle one by its own name; a volume of a pool.
     let guest = Guest {
         disks: "<disk type='file' device='disk'><driver name='qemu' type='qcow2'/>
              <source file='/var/lib/libvirt/images/虚拟机 一/data &amp; more.qcow2'/><target dev='vdb' bus='virtio'/></disk>
+             <disk type='volume' device='disk'><driver name='qemu' type='qcow2'/>
+             <source pool='数据' volume='卷 1.qcow2'/><target dev='vdc' bus='virtio'/></disk>
              <disk type='file' device='cdrom'><target dev='hdc' bus='ide'/><readonly/></disk>",
         ..Guest::new("网站-一号", "/var/lib/libvirt/images/虚拟机 一")
     };
@@ -64,9 +67,22 @@ fn lab_a_guest_goes_on_beating_on_another_host_and_the_second_run_changes_nothin
     lab.on(
         "hv1",
         &format!(
-            "mkdir -p '{dir}' && cd '{dir}' && qemu-img create -q -f qcow2 'data & more.qcow2' 40M &&
+            "mkdir -p '{dir}' && cd '{dir}' && qemu-img create -q -f raw '底.raw' 40M &&
+             qemu-img create -q -f qcow2 -b '{dir}/底.raw' -F raw middle.qcow2 &&
+             qemu-img create -q -f qcow2 -b middle.qcow2 -F qcow2 'data & more.qcow2' &&
+             qemu-io -f raw -c 'write -P 0x41 0 512k' '底.raw' >/dev/null &&
+             qemu-io -c 'write -P 0x42 1M 512k' middle.qcow2 >/dev/null &&
              qemu-io -c 'write -P 0x43 2M 512k' 'data & more.qcow2' >/dev/null"
         ),
+    );
+    for host in ["hv1", "hv2"] {
+        let pool = "mkdir -p /var/lib/libvirt/images/pool && virsh -q pool-create-as 数据 dir --target /var/lib/libvirt/images/pool";
+        lab.on(host, pool);
+    }
+    lab.on(
+        "hv1",
+        "virsh -q vol-create-as 数据 '卷 1.qcow2' 24M --format qcow2 &&
+         qemu-io -c 'write -P 0x44 3M 512k' '/var/lib/libvirt/images/pool/卷 1.qcow2' >/dev/null",
     );
     let boot = defined(&lab, &guest);
     let sum = |host: &str, name: &str| lab.on(host, &format!("sha256sum <'{dir}/{name}'"));
@@ -88,10 +104,19 @@ fn lab_a_guest_goes_on_beating_on_another_host_and_the_second_run_changes_nothin
     assert_eq!((lab.guests("hv1"), lab.guests("hv2")), (Vec::new(), vec!["网站-一号: running".to_owned()]));
     assert!(lab.on("hv2", "virsh -q dominfo 网站-一号").contains("Autostart:      enable"));
     assert_eq!(sum("hv2", "root.img"), before);
-    let pattern = format!("cd '{dir}' && qemu-io -f qcow2 -rU -c 'read -P 0x43 2M 512k' 'data & more.qcow2'");
-    assert!(!lab.on("hv2", &pattern).contains("verification failed"));
+    assert!(said.contains("together with the images below it, into one"), "{said}");
+    assert_eq!(files(&lab, "hv2", &guest), ["data & more.qcow2", "root.img"]);
+    // The guest sees what it saw, and nothing stands below it any more.
+    let shared = "/var/lib/libvirt/images/pool";
+    same(&lab, "hv1", &moved(&lab, "hv1", dir, "data & more.qcow2"), "hv2", &format!("{dir}/data & more.qcow2"));
+    same(&lab, "hv1", &moved(&lab, "hv1", shared, "卷 1.qcow2"), "hv2", &format!("{shared}/卷 1.qcow2"));
+    let info = lab.on("hv2", &format!("qemu-img info -U '{dir}/data & more.qcow2'"));
+    assert!(info.contains("virtual size: 40 MiB") && !info.contains("backing"), "{info}");
+    let xml = lab.on("hv2", "virsh -q dumpxml --inactive 网站-一号");
+    assert!(xml.contains("<source pool='数据' volume='卷 1.qcow2'/>"), "{xml}");
     let left = files(&lab, "hv1", &guest);
-    assert!(left.len() == 2 && left.iter().all(|name| name.contains(".moved-")), "{left:?}");
+    let aside = left.iter().filter(|name| name.contains(".moved-")).count();
+    assert!(aside == 2 && left.len() == 4, "{left:?}");
 
     // The second time changes nothing.
     let before = lab.everything();
@@ -99,11 +124,52 @@ fn lab_a_guest_goes_on_beating_on_another_host_and_the_second_run_changes_nothin
     assert!(said.contains("is on hv2 already"), "{said}");
     assert_eq!(lab.everything(), before);
 
-    // And back; what was left is in nobody's way.
-    let said = migrate(&lab, 0, &guest, "hv2", "hv1", &["old_disks=remove"]);
+    // And back, after a snapshot whose image the definition names, to another directory, and the pool is not there any more.
+    lab.on(
+        "hv2",
+        &format!(
+            "virsh -q snapshot-create-as 网站-一号 one --disk-only --no-metadata --diskspec vda,snapshot=no \
+               --diskspec vdc,snapshot=no --diskspec 'vdb,file={dir}/after & more.qcow2' &&
+             qemu-img convert -U -O qcow2 '{dir}/after & more.qcow2' /var/lib/libvirt/images/copy.qcow2"
+        ),
+    );
+    assert!(lab.on("hv2", "virsh -q dumpxml --inactive 网站-一号").contains("<backingStore type='file'>"));
+    lab.on("hv1", "virsh -q pool-destroy 数据 && mkdir '/var/lib/libvirt/images/新 & 家'");
+    let said = migrate(&lab, 4, &guest, "hv2", "hv1", &[]);
+    assert!(said.contains("vdc: the pool 数据 is not active on hv1"), "{said}");
+    let home = "/var/lib/libvirt/images/新 & 家";
+    let said = migrate(&lab, 0, &guest, "hv2", "hv1", &["old_disks=remove", &format!("target_dir={home}")]);
     assert!(said.contains("网站-一号 runs on hv1"), "{said}");
     assert_eq!(lab.beats("hv1", &guest), boot);
-    assert_eq!(files(&lab, "hv2", &guest), Vec::<String>::new());
+    assert_eq!(files(&lab, "hv2", &guest), ["data & more.qcow2"], "what stood below it stays");
+    let names = lab.on("hv1", &format!("ls -A '{home}'"));
+    assert_eq!(names.lines().collect::<Vec<_>>(), ["after & more.qcow2", "root.img", "卷 1.qcow2"]);
+    same(&lab, "hv2", "/var/lib/libvirt/images/copy.qcow2", "hv1", &format!("{home}/after & more.qcow2"));
+    let xml = lab.on("hv1", "virsh -q dumpxml --inactive --security-info 网站-一号");
+    assert!(xml.contains("passwd='keepthis'") && !xml.contains("backingStore") && !xml.contains("pool="), "{xml}");
+
+    // It can start from there.
+    lab.on("hv1", "virsh -q destroy 网站-一号 && virsh -q start 网站-一号");
+    assert_ne!(lab.beats("hv1", &guest), boot);
+}
+
+/// What an image is called on its old host, once it was put aside.
+fn moved(lab: &Hosts, host: &str, dir: &str, name: &str) -> String {
+    let found = lab.on(host, &format!("ls -d '{dir}/{name}.moved-'*"));
+    found.trim().to_owned()
+}
+
+/// What a guest reads from the two images is the same, byte by byte.
+fn same(lab: &Hosts, one: &str, image: &str, other: &str, copy: &str) {
+    let path = |host: &str, image: &str| lab.dir().join(format!("hosts/{host}")).join(&image[1..]);
+    // Images below are found by the path that the host has them under.
+    lab.on(one, &format!("qemu-img convert -U -O raw '{image}' '{image}.flat'"));
+    let flat = path(one, &format!("{image}.flat"));
+    let compared =
+        Command::new("qemu-img").args(["compare", "-U", "-F", "qcow2"]).arg(&flat).arg(path(other, copy)).output();
+    let compared = compared.unwrap();
+    assert!(compared.status.success(), "{}", shown(&compared));
+    fs::remove_file(flat).unwrap();
 }
 
 /// A run that goes on while the test does something to it.

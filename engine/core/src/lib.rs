@@ -15,6 +15,7 @@ pub mod plan;
 pub mod rules;
 pub mod run;
 pub mod runbook;
+pub mod schedule;
 pub mod schema;
 pub mod testing;
 pub mod time;

@@ -31,6 +31,7 @@ mod verify;
 mod vote;
 mod watch;
 mod why;
+mod windows;
 
 pub(crate) use ls::state;
 pub(crate) use plan::text as plan_text;
@@ -61,6 +62,7 @@ pub(crate) enum Verb {
     Resolve(say::ResolveArgs),
     Undo(undo::Args),
     Locks(locks::Args),
+    Windows(windows::Args),
     Hosts(hosts::Args),
     Rules(rules::Args),
     Test(test::Args),
@@ -102,6 +104,7 @@ pub(crate) fn run(cli: Cli, screen: &Screen) -> Result<Code, Failure> {
             Verb::Resolve(args) => args.run(globals, screen).await,
             Verb::Undo(args) => undo::run(args, globals, screen).await,
             Verb::Locks(args) => locks::run(args, globals, screen).await,
+            Verb::Windows(args) => windows::run(args, globals, screen).await,
             Verb::Hosts(args) => hosts::run(args, globals, screen).await,
             Verb::Rules(args) => rules::run(args, globals, screen).await,
             Verb::Test(args) => test::run(args, globals, screen).await,

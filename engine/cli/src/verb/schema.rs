@@ -29,6 +29,8 @@ enum Kind {
     Rule,
     /// alerts.yaml: who may send alerts
     Alerts,
+    /// Windows and schedules
+    Windows,
 }
 
 pub(crate) fn run(args: &Args, screen: &Screen) -> Result<Code, Failure> {
@@ -38,6 +40,7 @@ pub(crate) fn run(args: &Args, screen: &Screen) -> Result<Code, Failure> {
         Kind::Test => Document::Test,
         Kind::Rule => Document::Rule,
         Kind::Alerts => Document::Alerts,
+        Kind::Windows => Document::Windows,
     };
     let mut out = screen.out();
     let schema = document.schema();

@@ -9,6 +9,7 @@ mod json;
 mod rules;
 mod runbook;
 mod test_file;
+mod windows;
 
 use serde_json::Value;
 
@@ -25,6 +26,8 @@ pub enum Document {
     Rule,
     /// Who may send alerts.
     Alerts,
+    /// Windows and schedules.
+    Windows,
 }
 
 /// A map whose fields have fixed names.
@@ -93,12 +96,13 @@ pub(crate) enum Form {
 
 impl Document {
     /// All of them, with the words that people call them by.
-    pub const ALL: [(&'static str, Self); 5] = [
+    pub const ALL: [(&'static str, Self); 6] = [
         ("runbook", Self::Runbook),
         ("inventory", Self::Inventory),
         ("test", Self::Test),
         ("rule", Self::Rule),
         ("alerts", Self::Alerts),
+        ("windows", Self::Windows),
     ];
 
     /// The document's form as JSON Schema (draft 7, which editors know best).
@@ -113,6 +117,7 @@ impl Document {
             Self::Test => test_file::SHAPES,
             Self::Rule => rules::RULES,
             Self::Alerts => rules::SETTINGS,
+            Self::Windows => windows::SHAPES,
         }
     }
 }

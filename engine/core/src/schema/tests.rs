@@ -15,6 +15,7 @@ fn read(document: Document, text: &str) -> Vec<Fault> {
         Document::Test => crate::testing::parse(&source).1,
         Document::Rule => crate::rules::parse(&source).1,
         Document::Alerts => crate::rules::parse_settings(&source).1,
+        Document::Windows => crate::schedule::testing::parse(&[source]).1,
     }
 }
 

@@ -163,7 +163,7 @@ fn where_a_guest_runs_is_told_from_both_sides_and_nothing_that_ran_is_turned_off
         ("absent", false, "running (post-copy)", "there", json!([])),
     ] {
         let fate = format!("fate(#{{ how: \"{here}\", job: {job} }}, #{{ how: \"{there}\", job: false }})");
-        let found = call("migration", &fate, "").unwrap();
+        let found = call("landing", &fate, "").unwrap();
         assert_eq!((&found["on"], &found["acts"]), (&json!(on), &acts), "{here} (job: {job}), {there}: {found}");
         let turned_off = acts.as_array().unwrap().iter().any(|act| act == "destroy here");
         assert!(!turned_off || there.starts_with("running"), "{here}, {there}");
@@ -202,18 +202,18 @@ fn what_stands_between_two_libvirts_is_told_with_what_to_do() {
         ),
         ("tls", "error: Unable to verify TLS peer: The certificate is not trusted.", "clientcert.pem"),
     ] {
-        let advice = call("migration", &format!("advice(t, \"hv1\", \"hv2\", \"hv2\", \"{transport}\")"), said);
+        let advice = call("reach", &format!("advice(t, \"hv1\", \"hv2\", \"hv2\", \"{transport}\")"), said);
         let advice = advice.unwrap().as_str().unwrap().to_owned();
         assert!(advice.contains(tells), "{said}: {advice}");
     }
-    for (function, expected) in [
-        ("uri(\"ssh\", \"root\", \"hv2\")", json!("qemu+ssh://root@hv2/system?no_tty=1")),
-        ("uri(\"tls\", \"root\", \"fd00::2\")", json!("qemu+tls://[fd00::2]/system")),
-        ("older(\"9.0.0\", \"10.0.0\")", json!(true)),
-        ("older(\"7.2\", \"7.2.0\")", json!(false)),
-        ("older(\"7.2.22\", \"7.2.9\")", json!(false)),
-        ("parts(\"=== a\\n1\\n=== b\\n=== a\\n2\")", json!({ "a": ["1", "2"], "b": [] })),
+    for (script, function, expected) in [
+        ("reach", "uri(\"ssh\", \"root\", \"hv2\")", json!("qemu+ssh://root@hv2/system?no_tty=1")),
+        ("reach", "uri(\"tls\", \"root\", \"fd00::2\")", json!("qemu+tls://[fd00::2]/system")),
+        ("migration", "older(\"9.0.0\", \"10.0.0\")", json!(true)),
+        ("migration", "older(\"7.2\", \"7.2.0\")", json!(false)),
+        ("migration", "older(\"7.2.22\", \"7.2.9\")", json!(false)),
+        ("preflight", "parts(\"=== a\\n1\\n=== b\\n=== a\\n2\")", json!({ "a": ["1", "2"], "b": [] })),
     ] {
-        assert_eq!(call("migration", function, ""), Ok(expected), "{function}");
+        assert_eq!(call(script, function, ""), Ok(expected), "{function}");
     }
 }
