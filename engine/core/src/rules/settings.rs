@@ -323,10 +323,7 @@ fn read_silence(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Silence> {
     for item in fields.take("rules").and_then(|node| reader.one_or_list(node, "rules")).unwrap_or_default() {
         rules.extend(reader.parsed(item, "rules", FaultCode::BadName, RuleName::new));
     }
-    let until = match fields.take("until") {
-        Some(node) => Some(reader.parsed(node, "until", FaultCode::BadValue, parse_moment)),
-        None => None,
-    };
+    let until = fields.take("until").map(|node| reader.parsed(node, "until", FaultCode::BadValue, parse_moment));
     let why = match fields.take("why") {
         Some(node) => reader.text(node, "why"),
         None => {
