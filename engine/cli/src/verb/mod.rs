@@ -24,6 +24,7 @@ mod rules;
 mod run;
 mod say;
 mod schema;
+mod serve;
 mod show;
 mod test;
 mod undo;
@@ -63,6 +64,7 @@ pub(crate) enum Verb {
     Undo(undo::Args),
     Locks(locks::Args),
     Windows(windows::Args),
+    Serve(serve::Args),
     Hosts(hosts::Args),
     Rules(rules::Args),
     Test(test::Args),
@@ -104,6 +106,7 @@ pub(crate) fn run(cli: Cli, screen: &Screen) -> Result<Code, Failure> {
             Verb::Resolve(args) => args.run(globals, screen).await,
             Verb::Undo(args) => undo::run(args, globals, screen).await,
             Verb::Locks(args) => locks::run(args, globals, screen).await,
+            Verb::Serve(args) => serve::run(args, globals, screen).await,
             Verb::Windows(args) => windows::run(args, globals, screen).await,
             Verb::Hosts(args) => hosts::run(args, globals, screen).await,
             Verb::Rules(args) => rules::run(args, globals, screen).await,
