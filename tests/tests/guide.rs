@@ -92,6 +92,31 @@ fn every_runbook_of_the_documentation_passes_its_test_with_every_fault() {
     assert!(unused.is_empty(), "no page has the runbooks of {unused:?}");
 }
 
+/// The rules of a page fit the runbooks that come along, and the sources that the page declares.
+#[test]
+fn every_rule_of_the_documentation_is_right() {
+    let all = blocks();
+    let place = Place::new(PITON);
+    let copied = std::process::Command::new("cp")
+        .args(["-r", "runbooks", "scripts"])
+        .arg(place.project())
+        .current_dir(root())
+        .status()
+        .unwrap();
+    assert!(copied.success());
+    let mut found = 0;
+    for (page, rule) in &all {
+        let Some(name) = first(rule, "rule") else { continue };
+        place.write(&format!("rules/{name}.yaml"), rule);
+        let sources = all.iter().find(|(other, text)| other == page && text.starts_with("sources:"));
+        place.write("alerts.yaml", sources.map_or("silences: []\n", |(_, text)| text));
+        let listed = place.piton(&["rules"]);
+        assert_eq!(listed.code, 0, "{page}: {name}\n{}", listed.err);
+        found += 1;
+    }
+    assert!(found >= 1, "the page about rules has one");
+}
+
 #[test]
 fn every_piece_of_a_runbook_in_the_documentation_is_right() {
     for (page, piece) in blocks() {
@@ -99,7 +124,8 @@ fn every_piece_of_a_runbook_in_the_documentation_is_right() {
         let place = Place::new(PITON);
         let runbook = match key {
             // Whole documents; the pieces of tests are on the page about testing, and are tried there.
-            "runbook" | "test" | "model" | "faults" | "#" => continue,
+            // Rules are tried above.
+            "runbook" | "test" | "model" | "faults" | "#" | "rule" | "sources" => continue,
             "hosts" => {
                 place.write("inventory.yaml", &piece);
                 let listed = place.piton(&["hosts"]);

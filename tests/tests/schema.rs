@@ -38,6 +38,8 @@ fn faults(document: Document, text: &str) -> Vec<String> {
         Document::Runbook => piton_core::runbook::parse(&source).1,
         Document::Inventory => piton_core::inventory::parse(&source).1,
         Document::Test => piton_core::testing::parse(&source).1,
+        Document::Rule => piton_core::rules::parse(&source).1,
+        Document::Alerts => piton_core::rules::parse_settings(&source).1,
         Document::Windows => {
             let zones = jiff::tz::TimeZoneDatabase::bundled();
             let around = piton_core::schedule::Around {

@@ -22,6 +22,7 @@ mod planning;
 mod project;
 mod queue;
 mod report;
+mod rules;
 mod screen;
 mod scripts;
 mod secrets;

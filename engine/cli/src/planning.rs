@@ -88,6 +88,17 @@ pub(crate) fn build(
     library: &Library,
 ) -> Result<Plan, Failure> {
     let params = runbook::read_params(&runbook.params, given).map_err(Failure::Faults)?;
+    with_values(runbook, params, hosts, found, library)
+}
+
+/// Makes a plan of a checked runbook with parameters that have their types already.
+pub(crate) fn with_values(
+    runbook: Runbook,
+    params: BTreeMap<ParamName, Value>,
+    hosts: &Hosts,
+    found: &Found,
+    library: &Library,
+) -> Result<Plan, Failure> {
     let base: PathBuf = std::fs::canonicalize(&found.base)
         .map_err(|error| Failure::other(format!("{} cannot be entered: {error}", found.base.display())))?;
     let Some(base) = base.to_str() else {

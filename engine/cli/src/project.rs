@@ -197,8 +197,13 @@ pub(crate) fn parse(source: &Source) -> (Option<Runbook>, Vec<Fault>) {
 
 /// All runbooks of a project, sorted by path.
 pub(crate) fn runbooks(project: &Project) -> Result<Vec<PathBuf>, Failure> {
+    documents(project, "runbooks")
+}
+
+/// All documents under a directory of a project, sorted by path.
+pub(crate) fn documents(project: &Project, directory: &str) -> Result<Vec<PathBuf>, Failure> {
     let mut found = Vec::new();
-    walk(&project.root.join("runbooks"), 0, &mut found)?;
+    walk(&project.root.join(directory), 0, &mut found)?;
     found.sort();
     Ok(found)
 }

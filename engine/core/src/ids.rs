@@ -1,10 +1,14 @@
 //! The names that people and the journal use: runs, steps, hosts, tasks, attempts, jobs.
 
+mod part;
+
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+pub use part::Part;
 
 /// One execution of a plan. Shown as a ULID, so ids sort by the time of creation.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -140,18 +144,31 @@ fn word(text: &str, max: usize, first: fn(char) -> bool, rest: fn(char) -> bool)
     text.len() <= max && text.starts_with(first) && text.chars().all(rest)
 }
 
+/// A name that people give to a part of a project.
+fn plain_word(text: &str) -> bool {
+    word(text, 64, |c| c.is_ascii_lowercase(), |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_')
+}
+
 name!(
     /// A runbook's name; equals its file's name.
     RunbookName, "runbook name", "a lower-case letter, then lower-case letters, digits, `-` or `_`, 64 at most",
-    |t| word(t, 64, |c| c.is_ascii_lowercase(), |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_')
+    plain_word
+);
+name!(
+    /// A rule's name; equals its file's name.
+    RuleName, "rule name", "a lower-case letter, then lower-case letters, digits, `-` or `_`, 64 at most",
+    plain_word
+);
+name!(
+    /// The name of something that sends alerts; the last part of the path that it sends them to.
+    SourceName, "name of a source", "a lower-case letter, then lower-case letters, digits, `-` or `_`, 64 at most",
+    plain_word
 );
 name!(
     /// The `id` of a step, unique in its runbook. In a plan, the step of a runbook that was called has the id of the
     /// call before its own: `move/copy`.
     StepId, "step id", "a lower-case letter, then lower-case letters, digits, `-` or `_`, 64 at most",
-    |t| t.len() <= 1024 && t.split('/').all(|t| {
-        word(t, 64, |c| c.is_ascii_lowercase(), |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_')
-    })
+    |t| t.len() <= 1024 && t.split('/').all(plain_word)
 );
 name!(
     /// The name of a `for_each` item, unique in its step: any text for people to read, within limits.
@@ -184,12 +201,12 @@ name!(
 name!(
     /// The name of a window.
     WindowName, "window name", "a lower-case letter, then lower-case letters, digits, `-` or `_`, 64 at most",
-    |t| word(t, 64, |c| c.is_ascii_lowercase(), |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_')
+    plain_word
 );
 name!(
     /// The name of a schedule, unique in its project.
     ScheduleName, "schedule name", "a lower-case letter, then lower-case letters, digits, `-` or `_`, 64 at most",
-    |t| word(t, 64, |c| c.is_ascii_lowercase(), |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_')
+    plain_word
 );
 
 impl HostName {
@@ -299,54 +316,6 @@ impl fmt::Display for AttemptId {
 impl fmt::Debug for AttemptId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
-    }
-}
-
-/// Which of a step's scripts a job carries out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Part {
-    /// `unless`: exit 0 means that the work is already done.
-    Unless,
-    /// The step's action itself: the only part that may never start twice.
-    Main,
-    /// `verify`, or the script of `wait until`: may be asked again and again.
-    Verify,
-    /// `undo`.
-    Undo,
-    /// The hook before the action: no job, but it prints.
-    Before,
-    /// The hook after the action: no job, but it prints.
-    After,
-    /// What a hook has a host do; numbered through the attempt.
-    Call,
-}
-
-impl Part {
-    /// Whether the part only looks, so that running it again does no harm.
-    pub fn only_looks(self) -> bool {
-        match self {
-            Self::Unless | Self::Verify => true,
-            Self::Main | Self::Undo | Self::Before | Self::After | Self::Call => false,
-        }
-    }
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::Unless => "unless",
-            Self::Main => "main",
-            Self::Verify => "verify",
-            Self::Undo => "undo",
-            Self::Before => "before",
-            Self::After => "after",
-            Self::Call => "call",
-        }
-    }
-}
-
-impl fmt::Display for Part {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.word())
     }
 }
 

@@ -12,6 +12,7 @@ pub mod ids;
 pub mod inventory;
 pub mod lock;
 pub mod plan;
+pub mod rules;
 pub mod run;
 pub mod runbook;
 pub mod schedule;

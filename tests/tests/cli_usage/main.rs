@@ -50,7 +50,7 @@ fn the_help_as_a_whole() {
     Usage: piton [OPTIONS] <COMMAND>
 
     Commands:
-      check        Find every fault of runbooks, windows, the inventory and piton.toml at once
+      check        Find every fault of runbooks, windows, rules, the inventory and piton.toml at once
       plan         Show what a run would do, on each host, and the way back
       run          Run a runbook
       ls           List runs: those that are open first, then the newest
@@ -74,6 +74,7 @@ fn the_help_as_a_whole() {
       windows      Show when windows open next, and what is started then
       serve        Start what the project's schedules say, and drive it, until asked to end
       hosts        List hosts, see whether they answer, and what they are
+      rules        List the rules that answer alerts, and say what is wrong with them
       test         Play the tests of runbooks on simulated hosts
       verify       Prove that nothing in the journal of a run was changed
       schema       Print the JSON Schema of a kind of document, for editors

@@ -13,11 +13,12 @@ use crate::inventory;
 use crate::library;
 use crate::planning;
 use crate::project::{self, Found};
+use crate::rules::{self, Rules};
 use crate::screen::{GREEN, Screen};
 use crate::scripts;
 use crate::timetable;
 
-/// Find every fault of runbooks, windows, the inventory and piton.toml at once
+/// Find every fault of runbooks, windows, rules, the inventory and piton.toml at once
 ///
 /// Without RUNBOOK the whole project is checked. Where every parameter has a default, a plan is made, too, so that
 /// hosts which do not exist are found.
@@ -59,6 +60,9 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
                 good.push(Good { file: script.name.to_string(), what: "script of hooks".to_owned(), json });
             }
             faults.extend(own);
+        }
+        if let Some(rules) = keep_faults(rules::load(project), &mut faults)? {
+            faults.extend(of_rules(rules, &mut good));
         }
     }
     let tests: Vec<_> = found.iter().map(|f| super::test::test_of(Path::new(f.source.name.as_ref()))).collect();
@@ -121,6 +125,29 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
         }
     }
     tell(&good, told, screen)
+}
+
+/// What is wrong with the rules; those with which nothing is are good.
+fn of_rules(rules: Rules, good: &mut Vec<Good>) -> Vec<Fault> {
+    let sound = |file: &str| {
+        let of_file = |fault: &Fault| fault.place.as_ref().is_some_and(|place| place.source.name.as_ref() == file);
+        !rules.faults.iter().any(of_file)
+    };
+    if let Some(source) = rules.settings_source.as_ref().filter(|source| sound(&source.name)) {
+        let (sources, silences) = (rules.settings.sources.len(), rules.settings.silences.len());
+        let what = format!("{}, {}", count(sources, "source"), count(silences, "silence"));
+        good.push(Good {
+            file: source.name.to_string(),
+            what,
+            json: json!({ "sources": sources, "silences": silences }),
+        });
+    }
+    for (rule, source) in rules.rules.iter().filter(|(_, source)| sound(&source.name)) {
+        let what = format!("rule {}: {} {}", rule.name, rule.mode, rule.call.runbook);
+        let json = json!({ "rule": rule.name, "runbook": rule.call.runbook, "mode": rule.mode.to_string() });
+        good.push(Good { file: source.name.to_string(), what, json });
+    }
+    rules.faults
 }
 
 /// Looks over the project's windows and schedules.

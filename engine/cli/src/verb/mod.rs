@@ -20,6 +20,7 @@ mod plan;
 mod report;
 mod rerun;
 mod resume;
+mod rules;
 mod run;
 mod say;
 mod schema;
@@ -65,6 +66,7 @@ pub(crate) enum Verb {
     Windows(windows::Args),
     Serve(serve::Args),
     Hosts(hosts::Args),
+    Rules(rules::Args),
     Test(test::Args),
     Verify(verify::Args),
     Schema(schema::Args),
@@ -107,6 +109,7 @@ pub(crate) fn run(cli: Cli, screen: &Screen) -> Result<Code, Failure> {
             Verb::Serve(args) => serve::run(args, globals, screen).await,
             Verb::Windows(args) => windows::run(args, globals, screen).await,
             Verb::Hosts(args) => hosts::run(args, globals, screen).await,
+            Verb::Rules(args) => rules::run(args, globals, screen).await,
             Verb::Test(args) => test::run(args, globals, screen).await,
             Verb::Verify(args) => verify::run(args, globals, screen).await,
             Verb::Schema(args) => schema::run(&args, screen),

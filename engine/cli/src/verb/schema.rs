@@ -25,6 +25,10 @@ enum Kind {
     Inventory,
     /// Tests of runbooks
     Test,
+    /// Rules
+    Rule,
+    /// alerts.yaml: who may send alerts
+    Alerts,
     /// Windows and schedules
     Windows,
 }
@@ -34,6 +38,8 @@ pub(crate) fn run(args: &Args, screen: &Screen) -> Result<Code, Failure> {
         Kind::Runbook => Document::Runbook,
         Kind::Inventory => Document::Inventory,
         Kind::Test => Document::Test,
+        Kind::Rule => Document::Rule,
+        Kind::Alerts => Document::Alerts,
         Kind::Windows => Document::Windows,
     };
     let mut out = screen.out();

@@ -132,7 +132,7 @@ fn cycle(root: &Runbook, from: &Runbook, call: &Call, library: &Library) -> Opti
     None
 }
 
-fn check_arguments(call: &Call, called: &Runbook, source: &Source, faults: &mut Vec<Fault>) {
+pub(crate) fn check_arguments(call: &Call, called: &Runbook, source: &Source, faults: &mut Vec<Fault>) {
     let names = || called.params.iter().map(|param| param.name.as_str());
     for (name, argument) in &call.with {
         let Some(param) = called.params.iter().find(|param| param.name.as_str() == name) else {
@@ -154,8 +154,7 @@ fn check_arguments(call: &Call, called: &Runbook, source: &Source, faults: &mut 
     let missing: Vec<String> = called.params.iter().filter(missing).map(|p| format!("`{}`", p.name)).collect();
     if !missing.is_empty() {
         let message = format!("`{}` needs a value for {}", called.name, missing.join(", "));
-        faults
-            .push(Fault::at(FaultCode::BadParam, source, call.span, message).hint("give it under `with:` of the call"));
+        faults.push(Fault::at(FaultCode::BadParam, source, call.span, message).hint("give it under `with:`"));
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use petgraph::graph::DiGraph;
 
 use self::reach::Upstream;
-use super::syntax::{Draft, DraftStep, Sees, Use, place_in};
+use super::syntax::{Draft, DraftStep, Sees, Use};
 use crate::fault::{Fault, FaultCode, Span};
 use crate::yaml::read::{Reader, shorten};
 use crate::yaml::{Content, Node};
@@ -340,7 +340,7 @@ fn step_place(used: &Use<'_>, id: &str, reader: &Reader<'_>) -> Span {
 /// Where a word of an expression stands in the document; the whole text, if that cannot be said.
 fn word_place(node: &Node<'_>, word: &str, reader: &Reader<'_>) -> Span {
     find_word(node, word)
-        .and_then(|offset| place_in(node, offset, reader.source))
+        .and_then(|offset| reader.place_in(node, offset))
         .map_or(node.span, |span| Span { start: span.start, end: span.start + word.len() })
 }
 

@@ -22,6 +22,7 @@ use crate::ids::{EnvName, ParamName, RunbookName, StepId};
 use crate::value::Value;
 
 pub use approve::{Approve, OnTimeout, Voter};
+pub(crate) use calls::check_arguments;
 pub use calls::{Library, check_calls};
 pub use hook::{Hook, HookCode, Lines};
 pub use many::{Argument, Call, ForEach, Given, Share};

@@ -6,6 +6,7 @@
 
 mod inventory;
 mod json;
+mod rules;
 mod runbook;
 mod test_file;
 mod windows;
@@ -21,6 +22,10 @@ pub enum Document {
     Inventory,
     /// A test file of a runbook.
     Test,
+    /// A rule.
+    Rule,
+    /// Who may send alerts.
+    Alerts,
     /// Windows and schedules.
     Windows,
 }
@@ -91,8 +96,14 @@ pub(crate) enum Form {
 
 impl Document {
     /// All of them, with the words that people call them by.
-    pub const ALL: [(&'static str, Self); 4] =
-        [("runbook", Self::Runbook), ("inventory", Self::Inventory), ("test", Self::Test), ("windows", Self::Windows)];
+    pub const ALL: [(&'static str, Self); 6] = [
+        ("runbook", Self::Runbook),
+        ("inventory", Self::Inventory),
+        ("test", Self::Test),
+        ("rule", Self::Rule),
+        ("alerts", Self::Alerts),
+        ("windows", Self::Windows),
+    ];
 
     /// The document's form as JSON Schema (draft 7, which editors know best).
     pub fn schema(self) -> Value {
@@ -104,6 +115,8 @@ impl Document {
             Self::Runbook => runbook::SHAPES,
             Self::Inventory => inventory::SHAPES,
             Self::Test => test_file::SHAPES,
+            Self::Rule => rules::RULES,
+            Self::Alerts => rules::SETTINGS,
             Self::Windows => windows::SHAPES,
         }
     }

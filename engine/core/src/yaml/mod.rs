@@ -7,6 +7,7 @@
 //! Aliases work, within [`MAX_NODES`]. A scalar stays what was written until a field asks for its type,
 //! so `1.10` is not `1.1`, and `no` and `0644` are text wherever text is wanted.
 
+mod expressions;
 pub(crate) mod read;
 mod scalar;
 

@@ -327,8 +327,7 @@ impl Drafter<'_, '_> {
     }
 
     fn bad_expression<T>(&mut self, node: &Node<'_>, error: &ExprError) -> Option<T> {
-        let span = error.offset.and_then(|offset| place_in(node, offset, self.reader.source)).unwrap_or(node.span);
-        self.reader.fault(FaultCode::BadExpression, span, error.message.clone());
+        self.reader.bad_expression(node, error);
         None
     }
 }
@@ -345,18 +344,6 @@ fn inside(node: &Node<'_>) -> usize {
     match &node.content {
         Content::Map(entries) => entries.iter().filter(|e| e.key == "steps").map(|e| length(&e.value)).sum(),
         Content::Scalar(_) | Content::List(_) => 0,
-    }
-}
-
-/// The span of one character at `offset` of a node's text.
-pub(super) fn place_in(node: &Node<'_>, offset: usize, source: &Source) -> Option<Span> {
-    match &node.content {
-        Content::Scalar(scalar) => {
-            let start = scalar.place_of(offset.min(scalar.text().len()), &source.text, node.span)?;
-            let length = source.text.get(start..)?.chars().next().map_or(0, char::len_utf8);
-            Some(Span { start, end: start + length })
-        }
-        Content::List(_) | Content::Map(_) => None,
     }
 }
 

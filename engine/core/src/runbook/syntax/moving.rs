@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::param::is_map;
 use super::step::is_user_name;
-use super::{Drafter, Sees, Use, Used, place_in};
+use super::{Drafter, Sees, Use, Used};
 use crate::expr::Template;
 use crate::fault::FaultCode;
 use crate::runbook::check::secrets::SECRET_CONTENT;
@@ -154,7 +154,7 @@ impl Drafter<'_, '_> {
                 Some(template)
             }
             Err(error) => {
-                let place = error.offset.and_then(|offset| place_in(node, begins + offset, self.reader.source));
+                let place = error.offset.and_then(|offset| self.reader.place_in(node, begins + offset));
                 self.reader.fault(FaultCode::BadExpression, place.unwrap_or(node.span), error.message);
                 None
             }

@@ -1,6 +1,6 @@
 //! Scripts are constant text: a value reaches them through the environment, never by being pasted in.
 
-use super::{Drafter, place_in};
+use super::Drafter;
 use crate::fault::{FaultCode, Span};
 use crate::yaml::Node;
 
@@ -28,7 +28,9 @@ impl Drafter<'_, '_> {
             if self.is_go_template(inner) {
                 continue;
             }
-            let span = place_in(node, open, self.reader.source)
+            let span = self
+                .reader
+                .place_in(node, open)
                 .map_or(node.span, |span| Span { start: span.start, end: span.start + 2 });
             let name: String = inner.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
             let hint = if self.params.contains(&name) && !inner[name.len()..].starts_with('.') {

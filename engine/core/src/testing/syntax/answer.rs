@@ -55,10 +55,10 @@ impl Drafter<'_, '_> {
             this.reader.integer(node, name, 1, 1_000_000).and_then(|number| u32::try_from(number).ok())
         };
         let (attempt, round) = (count(self, &mut fields, "attempt"), count(self, &mut fields, "round"));
-        let when = fields.take("when").and_then(|node| self.expression(node, "when", &IN_ANSWERS));
+        let when = fields.take("when").and_then(|node| self.reader.expression(node, "when", &IN_ANSWERS));
         let ends = self.read_ends(&mut fields);
-        let stdout = fields.take("stdout").and_then(|node| self.template(node, "stdout", &IN_ANSWERS));
-        let stderr = fields.take("stderr").and_then(|node| self.template(node, "stderr", &IN_ANSWERS));
+        let stdout = fields.take("stdout").and_then(|node| self.reader.template(node, "stdout", &IN_ANSWERS));
+        let stderr = fields.take("stderr").and_then(|node| self.reader.template(node, "stderr", &IN_ANSWERS));
         let mut outputs = Vec::new();
         for entry in fields.take("outputs").and_then(|node| self.reader.map(node, "outputs")).unwrap_or_default() {
             outputs.extend(self.tree(&entry.value, "outputs").map(|tree| (entry.key.to_string(), tree)));
@@ -111,7 +111,7 @@ impl Drafter<'_, '_> {
             self.reader.fault(FaultCode::Conflict, second.key_span, message);
         }
         if let Some(entry) = passes {
-            return self.expression(&entry.value, "passes", &IN_ANSWERS).map_or(Ends::Exit(0), Ends::Passes);
+            return self.reader.expression(&entry.value, "passes", &IN_ANSWERS).map_or(Ends::Exit(0), Ends::Passes);
         }
         if hangs.and_then(|entry| self.reader.boolean(&entry.value, "hangs")) == Some(true) {
             return Ends::Hangs;

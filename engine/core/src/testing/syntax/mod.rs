@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Condition, Exception, FaultKind, Faults, Said, Say, Test, TestFile, Tree};
-use crate::expr::{Expr, ExprError, Template};
+use crate::expr::Template;
 use crate::fault::{Fault, FaultCode, Source, Span};
 use crate::ids::{RunbookName, TaskId};
 use crate::testing::model::Model;
@@ -180,7 +180,7 @@ impl Drafter<'_, '_> {
         match Model::parse(text, self.reader.first_line(node.span)) {
             Ok(model) => Some(model),
             Err((message, offset)) => {
-                let span = offset.and_then(|offset| self.place_in(node, offset)).unwrap_or(node.span);
+                let span = offset.and_then(|offset| self.reader.place_in(node, offset)).unwrap_or(node.span);
                 self.reader.fault(FaultCode::BadExpression, span, message);
                 None
             }
@@ -197,7 +197,7 @@ impl Drafter<'_, '_> {
 
     fn read_condition(&mut self, node: &Node<'_>, what: &str) -> Option<Condition> {
         if !matches!(node.content, Content::Map(_)) {
-            let that = self.expression(node, what, &IN_CONDITIONS)?;
+            let that = self.reader.expression(node, what, &IN_CONDITIONS)?;
             return Some(Condition { that, otherwise: None, span: node.span });
         }
         let mut fields = self.reader.fields(node, "condition")?;
@@ -205,8 +205,8 @@ impl Drafter<'_, '_> {
         if that.is_none() {
             self.reader.missing(fields.span(), what, "that", "an expression that must be true");
         }
-        let expr = that.and_then(|node| self.expression(node, "that", &IN_CONDITIONS));
-        let otherwise = fields.take("else").and_then(|node| self.template(node, "else", &IN_CONDITIONS));
+        let expr = that.and_then(|node| self.reader.expression(node, "that", &IN_CONDITIONS));
+        let otherwise = fields.take("else").and_then(|node| self.reader.template(node, "else", &IN_CONDITIONS));
         self.reader.finish(&fields);
         Some(Condition { that: expr?, otherwise, span: that?.span })
     }
@@ -287,43 +287,11 @@ impl Drafter<'_, '_> {
         }
     }
 
-    fn expression(&mut self, node: &Node<'_>, what: &str, known: &[&'static str]) -> Option<Expr> {
-        let text = self.reader.text(node, what)?;
-        if text.trim_start().starts_with("{{") {
-            let message = format!("`{what}` takes an expression, not a template");
-            self.reader.fault_with(FaultCode::BadExpression, node.span, message, "leave `{{` and `}}` out");
-            return None;
-        }
-        let expr = Expr::parse(text).map_err(|error| self.bad_expression(node, &error)).ok()?;
-        self.check_names(node, expr.roots().iter().map(String::as_str), known)?;
-        Some(expr)
-    }
-
-    fn template(&mut self, node: &Node<'_>, what: &str, known: &[&'static str]) -> Option<Template> {
-        let template =
-            Template::parse(self.reader.text(node, what)?).map_err(|error| self.bad_expression(node, &error)).ok()?;
-        self.check_names(node, template.roots().iter().map(String::as_str), known)?;
-        Some(template)
-    }
-
-    fn check_names<'n>(
-        &mut self,
-        node: &Node<'_>,
-        mut roots: impl Iterator<Item = &'n str>,
-        known: &[&'static str],
-    ) -> Option<()> {
-        let Some(strange) = roots.find(|root| !known.contains(root)) else { return Some(()) };
-        let there: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
-        let message = format!("there is no `{}` here", shorten(strange));
-        self.reader.fault_with(FaultCode::BadExpression, node.span, message, format!("there is {}", there.join(", ")));
-        None
-    }
-
     /// A value whose texts are templates.
     fn tree(&mut self, node: &Node<'_>, what: &str) -> Option<Tree> {
         Some(match &node.content {
             Content::Scalar(scalar) if matches!(scalar.plain(), Plain::Text) => {
-                Tree::Text(self.template(node, what, &IN_ANSWERS)?)
+                Tree::Text(self.reader.template(node, what, &IN_ANSWERS)?)
             }
             Content::Scalar(_) => Tree::Plain(self.reader.value(node)?),
             Content::List(items) => {
@@ -342,20 +310,6 @@ impl Drafter<'_, '_> {
                 Tree::Map(map)
             }
         })
-    }
-
-    fn bad_expression(&mut self, node: &Node<'_>, error: &ExprError) {
-        let span = error.offset.and_then(|offset| self.place_in(node, offset)).unwrap_or(node.span);
-        self.reader.fault(FaultCode::BadExpression, span, error.message.clone());
-    }
-
-    /// The span of one character at `offset` of a node's text.
-    fn place_in(&self, node: &Node<'_>, offset: usize) -> Option<Span> {
-        let Content::Scalar(scalar) = &node.content else { return None };
-        let text = &self.reader.source.text;
-        let start = scalar.place_of(offset.min(scalar.text().len()), text, node.span)?;
-        let length = text.get(start..)?.chars().next().map_or(0, char::len_utf8);
-        Some(Span { start, end: start + length })
     }
 
     fn strange(&mut self, text: &str, what: &str, span: Span) {
