@@ -1,5 +1,5 @@
-//! The runbook `p2v`: a machine with two disks (loop devices on one host; a Debian with its root on LVM) becomes a guest on
-//! another host, which boots and is logged in to.
+//! The runbooks `p2v` and `p2v-running`: a machine with two disks (loop devices on one host; a Debian with its root on LVM) becomes a guest on
+//! another host, which boots and is logged in to; that one, while it runs, becomes a guest on the first.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
@@ -91,4 +91,44 @@ fn lab_a_machine_with_lvm_becomes_a_guest_that_is_logged_in_to() {
 
     let said = lab.expect(0, &words);
     assert!(said.contains("nothing to do"), "{said}");
+
+    moved_while_it_runs(&lab, &made, &address);
+}
+
+/// The guest that was just made is a machine that runs, with something that writes.
+fn moved_while_it_runs(lab: &Lab, made: &str, address: &str) {
+    let (inventory, key) = (lab.dir().join("inventory.yaml"), lab.dir().join("machine_key"));
+    std::fs::copy(format!("{made}/key"), &key).unwrap();
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let known = lab.dir().join("known_guests");
+    let (key, known) = (key.display(), known.display());
+    let entry = format!(
+        "  machine: {{ ssh: {{ address: {address}, user: root, identity: {key}, known_hosts: {known} }} }}\ngroups:"
+    );
+    let text = std::fs::read_to_string(&inventory).unwrap().replace("groups:", &entry);
+    std::fs::write(&inventory, text).unwrap();
+    let answers = format!("address={address}");
+    let words = ["run", "p2v-running", "source=machine", "target=hv1", "name=moved", "bridge=br0", "memory=512M"];
+    let words = [&words[..], &["services=counter", "source_after=off", &answers, "port=22"]].concat();
+
+    let said = lab.expect(4, &[&words[..], &["size=128M"]].concat());
+    assert!(said.contains("size is less than what is to be copied"), "{said}");
+    let file = "/srv/a file, with blanks";
+    in_guest(lab, made, address, &format!("mkdir -p /srv && echo kept >'{file}' && ln '{file}' /srv/linked"));
+
+    let said = lab.expect(0, &words);
+    assert!(said.contains(&format!("{address} answers on port 22")), "{said}");
+    assert_eq!(lab.by_hand_on("hv2", "virsh domstate 旧机器"), "shut off");
+    assert_eq!(lab.by_hand(&format!("ls -A {IMAGES}")), "moved.qcow2");
+    let macs = "sed -n \"s/.*mac address='\\(.*\\)'.*/\\1/p\"";
+    let of = |host: &str, name: &str| lab.by_hand_on(host, &format!("virsh dumpxml {name} | {macs}"));
+    assert_eq!(of("hv1", "moved"), of("hv2", "旧机器"), "it has the machine's place in the network");
+    // What it wrote until it was stopped is there, and it goes on.
+    let script = format!(
+        "cat /root/written '{file}' && findmnt -no SOURCE / && stat -c %h /srv/linked && systemctl is-active counter \
+         && awk '$1 != NR {{ print \"a line is missing\", NR }}' /var/lib/counter && systemctl is-system-running --wait"
+    );
+    let found = in_guest(lab, made, address, &script);
+    let found: Vec<&str> = found.lines().map(str::trim).collect();
+    assert_eq!(found, ["before it was moved", "kept", "/dev/vda1", "2", "active", "running"]);
 }

@@ -68,6 +68,19 @@ fn lab_what_is_wrong_is_told_at_once_and_a_plain_conversion_is_taken_back_whole(
     for word in ["cut.vmdk is damaged", "[lock] VMware holds a lock", "smaller reserve"] {
         assert!(said.contains(word), "{word}: {said}");
     }
+    // An OVA that was cut off, and one with a disk that its manifest does not mean.
+    lab.by_hand(&format!(
+        r#"mkdir /srv/ova && cd /srv/ova && cp {IMAGES}/app.vmdk d.vmdk
+        echo '<Envelope><References><File ovf:href="d.vmdk"/></References><Disk ovf:capacity="1024"/></Envelope>' >d.ovf
+        echo "SHA256(d.vmdk)= $(sha256sum <d.vmdk | cut -c1-64)" >d.mf && tar -cf good.ova d.ovf d.mf d.vmdk
+        head -c 2000000 good.ova >cut.ova && printf x >>d.vmdk && tar -cf other.ova d.ovf d.mf d.vmdk"#
+    ));
+    let said = run(&lab, 4, &["name=app", "source=/srv/ova/cut.ova", "reserve=900T"]);
+    assert!(said.contains("cut.ova: it is cut off or damaged"), "{said}");
+    let said = run(&lab, 4, &["name=app", "source=/srv/ova/other.ova", "reserve=900T"]);
+    assert!(said.contains("d.vmdk is not what its manifest says (SHA256)") && !said.contains("cut off"), "{said}");
+    let said = run(&lab, 4, &["name=app", "source=/srv/ova/good.ova", "reserve=900T"]);
+    assert!(said.contains("smaller reserve") && !said.contains("manifest"), "{said}");
     let before = lab.by_hand(&format!("ls -A {IMAGES}"));
 
     // Nothing answers at that address, so it is not known to live: it stays, to be looked at.

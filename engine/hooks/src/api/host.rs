@@ -193,6 +193,10 @@ pub(super) fn register(api: &Api, engine: &mut Engine) {
         let known = host.api.hosts().get(&host.name).cloned().unwrap_or_default();
         to_dynamic(&Value::Object(known.vars))
     });
+    engine.register_get("ssh", |host: &mut Host| -> Array {
+        let known = host.api.hosts().get(&host.name).cloned().unwrap_or_default();
+        known.ssh.words(&host.name).into_iter().map(Dynamic::from).collect()
+    });
     engine.register_get("safe", |host: &mut Host| Host { safe: true, ..host.clone() });
     engine.register_fn("as_user", |host: &mut Host, user: &str| -> Made<Host> {
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '$' | '@');
