@@ -38,6 +38,15 @@ fn faults(document: Document, text: &str) -> Vec<String> {
         Document::Runbook => piton_core::runbook::parse(&source).1,
         Document::Inventory => piton_core::inventory::parse(&source).1,
         Document::Test => piton_core::testing::parse(&source).1,
+        Document::Windows => {
+            let zones = jiff::tz::TimeZoneDatabase::bundled();
+            let around = piton_core::schedule::Around {
+                zone: &|name| zones.get(name).ok(),
+                zone_names: &Vec::new,
+                file: &|_, path| Err(format!("{path} is not there")),
+            };
+            piton_core::schedule::parse(&[source], &around).1
+        }
     };
     faults.into_iter().map(|fault| fault.message).collect()
 }
@@ -132,6 +141,15 @@ fn what_the_parser_takes_fits() {
         ["runbook: r\nparams:\nsteps: [{ id: a, run: x }]\n", "runbook: r\nsteps: [{ id: a, run: x }]\nfinally: []\n"]
     {
         assert_eq!(faults(Document::Runbook, text), [""; 0], "{text}");
+        assert_eq!(complaints(&schema, text), [""; 0], "{text}");
+    }
+    let schema = validator(Document::Windows);
+    for text in [
+        "zone: UTC\nwindows: { w: { cron: ['@daily', 0 2 * * *], duration: 1h, blackouts: }, v: { days: [monday, friday], at: ['02:00', '04:00:10'], duration: 1h30m, zone: Europe/Berlin } }\n",
+        "blackouts: 2026-12-24\nwindows:\nschedules:\n",
+        "zone: UTC\nwindows: { w: { days: day 15, at: '02:00', duration: 1h, cutoff: 5m } }\nschedules: { s: { window: w, runbook: r, hosts: a, params:, missed: each } }\n",
+    ] {
+        assert_eq!(faults(Document::Windows, text), [""; 0], "{text}");
         assert_eq!(complaints(&schema, text), [""; 0], "{text}");
     }
     let schema = validator(Document::Inventory);

@@ -72,9 +72,9 @@ fn lab_what_is_wrong_is_told_at_once_and_a_plain_conversion_is_taken_back_whole(
 
     // Nothing answers at that address, so it is not known to live: it stays, to be looked at.
     let (source, data) = (format!("source={IMAGES}/app.vmdk"), format!("more_disks={IMAGES}/data.qcow2"));
-    let words = ["name=app", &source, &data, "method=plain", "format=raw", "address=192.0.2.1", "alive_within=1s"];
-    let said = run(&lab, 5, &[&words[..], &["console_log=/var/log/libvirt/app.log"]].concat());
-    assert!(said.contains("192.0.2.1 does not answer"), "{said}");
+    let words = ["name=app", &source, &data, "method=plain", "format=raw", "address=192.0.2.1", "port=22"];
+    let said = run(&lab, 5, &[&words[..], &["alive_within=1s", "console_log=/var/log/libvirt/app.log"]].concat());
+    assert!(said.contains("192.0.2.1 does not answer on port 22"), "{said}");
     assert_eq!(lab.by_hand("virsh domstate app"), "running");
     let files = lab.by_hand(&format!("ls -A {IMAGES}"));
     assert!(

@@ -30,6 +30,7 @@ mod speaker;
 mod store;
 mod tell;
 mod times;
+mod timetable;
 mod verb;
 mod visible;
 mod way_back;

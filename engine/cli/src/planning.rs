@@ -74,7 +74,7 @@ pub(crate) async fn plan(globals: &Globals, wanted: &Wanted) -> Result<Planned, 
 }
 
 /// The secrets that a runbook declares, and whether it says where each comes from.
-fn declared_secrets(runbook: &Runbook) -> BTreeMap<ParamName, bool> {
+pub(crate) fn declared_secrets(runbook: &Runbook) -> BTreeMap<ParamName, bool> {
     let secrets = runbook.params.iter().filter(|param| param.kind == ParamKind::Secret);
     secrets.map(|param| (param.name.clone(), param.from.is_some())).collect()
 }

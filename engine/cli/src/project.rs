@@ -203,7 +203,8 @@ pub(crate) fn runbooks(project: &Project) -> Result<Vec<PathBuf>, Failure> {
     Ok(found)
 }
 
-fn walk(dir: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), Failure> {
+/// Finds the YAML files below a directory; one that is not there has none.
+pub(crate) fn walk(dir: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), Failure> {
     let entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && depth == 0 => return Ok(()),

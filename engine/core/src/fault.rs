@@ -143,6 +143,8 @@ pub enum FaultCode {
     Cycle,
     /// A runbook that is called and does not exist.
     UnknownRunbook,
+    /// A window that does not exist.
+    UnknownWindow,
     /// A parameter that is not declared.
     UnknownParam,
     /// A host or group that the inventory does not have.
@@ -181,6 +183,7 @@ impl fmt::Display for FaultCode {
             Self::UnknownNeed => "unknown-need",
             Self::Cycle => "cycle",
             Self::UnknownRunbook => "unknown-runbook",
+            Self::UnknownWindow => "unknown-window",
             Self::UnknownParam => "unknown-param",
             Self::UnknownHost => "unknown-host",
             Self::TemplateInScript => "template-in-script",

@@ -181,6 +181,16 @@ name!(
     GroupName, "group name", "letters, digits, `_` or `-`, beginning with a letter or `_`, 64 at most",
     |t| word(t, 64, |c| c.is_ascii_alphabetic() || c == '_', |c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
 );
+name!(
+    /// The name of a window.
+    WindowName, "window name", "a lower-case letter, then lower-case letters, digits, `-` or `_`, 64 at most",
+    |t| word(t, 64, |c| c.is_ascii_lowercase(), |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_')
+);
+name!(
+    /// The name of a schedule, unique in its project.
+    ScheduleName, "schedule name", "a lower-case letter, then lower-case letters, digits, `-` or `_`, 64 at most",
+    |t| word(t, 64, |c| c.is_ascii_lowercase(), |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_')
+);
 
 impl HostName {
     /// The machine the engine itself runs on; reached without ssh.

@@ -14,6 +14,7 @@ pub mod lock;
 pub mod plan;
 pub mod run;
 pub mod runbook;
+pub mod schedule;
 pub mod schema;
 pub mod testing;
 pub mod time;

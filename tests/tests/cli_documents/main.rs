@@ -2,6 +2,7 @@
 
 mod faults;
 mod plans;
+mod windows;
 
 use std::os::unix::fs::PermissionsExt;
 

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn the_help_of_verbs_that_look() {
     assert_snapshot!(help("check"), @"
-    Find every fault of runbooks, of the inventory and of piton.toml at once
+    Find every fault of runbooks, windows, the inventory and piton.toml at once
 
     Without RUNBOOK the whole project is checked. Where every parameter has a default, a plan is made,
     too, so that hosts which do not exist are found.

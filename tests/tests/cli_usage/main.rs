@@ -50,7 +50,7 @@ fn the_help_as_a_whole() {
     Usage: piton [OPTIONS] <COMMAND>
 
     Commands:
-      check        Find every fault of runbooks, of the inventory and of piton.toml at once
+      check        Find every fault of runbooks, windows, the inventory and piton.toml at once
       plan         Show what a run would do, on each host, and the way back
       run          Run a runbook
       ls           List runs: those that are open first, then the newest
@@ -71,6 +71,7 @@ fn the_help_as_a_whole() {
       resolve      Say that parked tasks were done by hand; their `verify` must pass
       undo         Take back what a run did, in reverse order
       locks        Show who holds which lock, and who waits, in the order in which they will have it
+      windows      Show when windows open next, and what is started then
       hosts        List hosts, see whether they answer, and what they are
       test         Play the tests of runbooks on simulated hosts
       verify       Prove that nothing in the journal of a run was changed

@@ -15,8 +15,9 @@ use crate::planning;
 use crate::project::{self, Found};
 use crate::screen::{GREEN, Screen};
 use crate::scripts;
+use crate::timetable;
 
-/// Find every fault of runbooks, of the inventory and of piton.toml at once
+/// Find every fault of runbooks, windows, the inventory and piton.toml at once
 ///
 /// Without RUNBOOK the whole project is checked. Where every parameter has a default, a plan is made, too, so that
 /// hosts which do not exist are found.
@@ -102,6 +103,9 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
         }
         good.push(Good { file, what, json });
     }
+    if let Some(project) = project.as_ref().filter(|_| args.runbooks.is_empty()) {
+        good.extend(windows(project, &mut faults).await?);
+    }
     for path in tests.iter().filter(|path| path.is_file()) {
         let source = keep_faults(project::read(path, &path.display().to_string()), &mut faults)?;
         good.extend(source.and_then(|source| test(&source, &mut faults)));
@@ -114,6 +118,21 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
         }
     }
     tell(&good, told, screen)
+}
+
+/// Looks over the project's windows and schedules.
+async fn windows(project: &project::Project, faults: &mut Vec<Fault>) -> Result<Option<Good>, Failure> {
+    let (table, mut own) = timetable::load(project)?;
+    if let Some(table) = &table {
+        own.append(&mut timetable::check(project, table).await?);
+    }
+    let good = table.filter(|table| own.is_empty() && !table.windows.is_empty()).map(|table| {
+        let (windows, schedules) = (table.windows.len(), table.schedules.len());
+        let what = format!("{}, {}", count(windows, "window"), count(schedules, "schedule"));
+        Good { file: timetable::DIR.to_owned(), what, json: json!({ "windows": windows, "schedules": schedules }) }
+    });
+    faults.append(&mut own);
+    Ok(good)
 }
 
 /// Looks over the test that stands beside a runbook.

@@ -30,6 +30,7 @@ mod verify;
 mod vote;
 mod watch;
 mod why;
+mod windows;
 
 pub(crate) use ls::state;
 pub(crate) use plan::text as plan_text;
@@ -60,6 +61,7 @@ pub(crate) enum Verb {
     Resolve(say::ResolveArgs),
     Undo(undo::Args),
     Locks(locks::Args),
+    Windows(windows::Args),
     Hosts(hosts::Args),
     Test(test::Args),
     Verify(verify::Args),
@@ -100,6 +102,7 @@ pub(crate) fn run(cli: Cli, screen: &Screen) -> Result<Code, Failure> {
             Verb::Resolve(args) => args.run(globals, screen).await,
             Verb::Undo(args) => undo::run(args, globals, screen).await,
             Verb::Locks(args) => locks::run(args, globals, screen).await,
+            Verb::Windows(args) => windows::run(args, globals, screen).await,
             Verb::Hosts(args) => hosts::run(args, globals, screen).await,
             Verb::Test(args) => test::run(args, globals, screen).await,
             Verb::Verify(args) => verify::run(args, globals, screen).await,

@@ -25,6 +25,8 @@ enum Kind {
     Inventory,
     /// Tests of runbooks
     Test,
+    /// Windows and schedules
+    Windows,
 }
 
 pub(crate) fn run(args: &Args, screen: &Screen) -> Result<Code, Failure> {
@@ -32,6 +34,7 @@ pub(crate) fn run(args: &Args, screen: &Screen) -> Result<Code, Failure> {
         Kind::Runbook => Document::Runbook,
         Kind::Inventory => Document::Inventory,
         Kind::Test => Document::Test,
+        Kind::Windows => Document::Windows,
     };
     let mut out = screen.out();
     let schema = document.schema();

@@ -8,6 +8,7 @@ mod inventory;
 mod json;
 mod runbook;
 mod test_file;
+mod windows;
 
 use serde_json::Value;
 
@@ -20,6 +21,8 @@ pub enum Document {
     Inventory,
     /// A test file of a runbook.
     Test,
+    /// Windows and schedules.
+    Windows,
 }
 
 /// A map whose fields have fixed names.
@@ -88,8 +91,8 @@ pub(crate) enum Form {
 
 impl Document {
     /// All of them, with the words that people call them by.
-    pub const ALL: [(&'static str, Self); 3] =
-        [("runbook", Self::Runbook), ("inventory", Self::Inventory), ("test", Self::Test)];
+    pub const ALL: [(&'static str, Self); 4] =
+        [("runbook", Self::Runbook), ("inventory", Self::Inventory), ("test", Self::Test), ("windows", Self::Windows)];
 
     /// The document's form as JSON Schema (draft 7, which editors know best).
     pub fn schema(self) -> Value {
@@ -101,6 +104,7 @@ impl Document {
             Self::Runbook => runbook::SHAPES,
             Self::Inventory => inventory::SHAPES,
             Self::Test => test_file::SHAPES,
+            Self::Windows => windows::SHAPES,
         }
     }
 }

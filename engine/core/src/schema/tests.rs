@@ -13,6 +13,7 @@ fn read(document: Document, text: &str) -> Vec<Fault> {
         Document::Runbook => crate::runbook::parse(&source).1,
         Document::Inventory => crate::inventory::parse(&source).1,
         Document::Test => crate::testing::parse(&source).1,
+        Document::Windows => crate::schedule::testing::parse(&[source]).1,
     }
 }
 

@@ -1,0 +1,4 @@
+mod clocks;
+mod documents;
+mod due;
+mod property;
