@@ -83,7 +83,7 @@ fn lab_a_guest_with_chains_and_a_chinese_name_is_moved_and_what_is_left_goes_lat
     assert!(said.contains("网站-一号 runs on hv2"), "{said}");
 
     // When its time is over it is asked for; nothing goes before that.
-        let words = ["run", RUNBOOK, "vm=网站-一号", "from=hv1", "to=hv2", "target_dir=/srv/新 盘", "keep_days=0"];
+    let words = ["run", RUNBOOK, "vm=网站-一号", "from=hv1", "to=hv2", "target_dir=/srv/新 盘", "keep_days=0"];
     let child = lab.command(&words).spawn().unwrap_or_else(|error| panic!("piton does not start: {error}"));
     let state = || lab.expect(0, &["ls"]);
     wait_for(&|| format!("nobody is asked: {}", state()), &|| state().contains("approval").then_some(()));
@@ -213,7 +213,7 @@ EOC",
 
     // libvirt goes away on hv2 while the disk is copied: undoing waits until it can be seen that nothing is left.
     lab.on("hv2", "mkdir -p /var/log/libvirt/qemu/more");
-        let child = lab.command(&["run", RUNBOOK, "vm=web1", "from=hv1", "to=hv2", "rate=1M"]).spawn();
+    let child = lab.command(&["run", RUNBOOK, "vm=web1", "from=hv1", "to=hv2", "rate=1M"]).spawn();
     let child = child.unwrap_or_else(|error| panic!("piton does not start: {error}"));
     wait_for(&|| format!("it is not shut down: {:?}", lab.guests("hv1")), &|| {
         (lab.guests("hv1") == ["web1.moved: shut off"]).then_some(())
