@@ -70,8 +70,13 @@ pub struct Beat {
 impl Lab {
     /// Brings the host up. `piton` is the binary: `env!("CARGO_BIN_EXE_piton-under-test")`.
     pub fn up(piton: &str) -> Self {
+        Self::of(piton, &["hv1"])
+    }
+
+    /// Brings up hosts of these names.
+    pub fn of(piton: &str, hosts: &[&str]) -> Self {
         let lab = Self { dir: tempfile::tempdir().unwrap(), piton: piton.into() };
-        lab.script("up", &[]);
+        lab.script("up", hosts);
         fs::write(lab.dir().join("piton.toml"), "").unwrap();
         lab
     }

@@ -47,7 +47,7 @@ fn lab_a_host_is_emptied_two_guests_at_a_time_and_stays_marked_until_it_is_over(
     let said = run(4, &cold);
     assert!(said.contains("bound1 did not arrive: it is on hv1 as it was"), "{said}");
     assert!(lab.guests("hv1").contains(&"bound1: running".to_owned()), "{said}");
-    assert_eq!(lab.on("hv2", "ls /var/lib/libvirt/images/bound"), "initramfs.gz\nvmlinuz\n", "{said}");
+    assert_eq!(lab.on("hv2", "ls /var/lib/libvirt/images/bound"), "initramfs.gz\nvmlinuz", "{said}");
     assert!(lab.on("hv1", "virsh -q dominfo bound1").contains("Autostart:      enable"), "{said}");
     lab.beats("hv1", &guests[2]);
     assert_eq!([lab.beats("hv2", &guests[0]), lab.beats("hv2", &guests[1])], boots, "one was booted anew");

@@ -55,8 +55,9 @@ pub(crate) fn choices(run: &Run, index: TaskIndex, store: &Store) -> Vec<Choice>
         choices.push(say("stop here; `finally` still runs", format!("cancel {number}")));
         return choices;
     }
-    let mut choices = vec![say("look at what it printed", format!("logs {number} {name}"))];
     let undoing = matches!(task.undo, Undo::Parked(..));
+    let part = if undoing { " --part undo" } else { "" };
+    let mut choices = vec![say("look at what it printed", format!("logs {number} {name}{part}"))];
     if undoing {
         choices.push(say("try to take it back again", format!("retry {number} {name}")));
         choices.push(say("it was taken back by hand", format!("resolve {number} {name} --why TEXT")));

@@ -200,7 +200,7 @@ impl<'a> Player<'a> {
             driver = Driver::adopt(self.ports(), self.id, &format!("engine-{number}")).await.map_err(wrong)?;
             self.prompter.speak(&self.journal.events(self.id));
             // What was asked under the engine before this one may not have been answered.
-            self.prompter.answer(&load(self.journal.as_ref(), self.id).await.map_err(wrong)?);
+            self.prompter.answer(driver.run());
         }
         self.ended().await
     }

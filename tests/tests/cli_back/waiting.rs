@@ -101,7 +101,7 @@ steps:
     TIME a[local] waits for a decision: its undo failed: it took longer than its timeout and was stopped
     Run RUN is parked; 1 succeeded, 1 failed.
     a[local] waits for a decision: its undo failed: it took longer than its timeout and was stopped
-      piton logs RUN 'a[local]'                # look at what it printed
+      piton logs RUN 'a[local]' --part undo    # look at what it printed
       piton retry RUN 'a[local]'               # try to take it back again
       piton resolve RUN 'a[local]' --why TEXT  # it was taken back by hand
       piton skip RUN 'a[local]' --why TEXT     # leave it as it is

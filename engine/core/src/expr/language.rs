@@ -46,12 +46,19 @@ pub fn language(max_string: usize, max_items: usize) -> Engine {
     engine
 }
 
-/// A regular expression, within bounds.
+/// A regular expression, of bounded size.
 ///
 /// # Errors
-/// What is wrong with it, for people.
+/// What is wrong with it, for people, in one line.
 pub fn regex(pattern: &str) -> Result<Regex, String> {
-    RegexBuilder::new(pattern).size_limit(MAX_REGEX).build().map_err(|error| error.to_string())
+    RegexBuilder::new(pattern).size_limit(MAX_REGEX).build().map_err(|error| {
+        if matches!(error, regex::Error::CompiledTooBig(_)) {
+            return "the regular expression is too large".to_owned();
+        }
+        // The last line says what is wrong, those before it draw an arrow.
+        let text = error.to_string();
+        text.lines().last().unwrap_or("it cannot be read").trim_start_matches("error: ").to_owned()
+    })
 }
 
 /// The functions that expressions and hooks share; those that make large things out of small ones know what is too large.
@@ -70,7 +77,7 @@ fn add_functions(engine: &mut Engine, max_string: usize, max_items: usize) {
     engine.register_fn("matches", |text: &str, pattern: &str| -> Made<bool> { Ok(regex(pattern)?.is_match(text)) });
     engine.register_fn("lines", move |text: &str| -> Made<Array> {
         let lines = text.trim_end_matches(['\n', '\r']).lines();
-        let lines: Array = lines.map(|line| ImmutableString::from(line).into()).take(max_items + 1).collect();
+        let lines: Array = lines.map(Into::into).take(max_items + 1).collect();
         if lines.len() > max_items { Err("there are too many lines".into()) } else { Ok(lines) }
     });
     engine.register_fn("trim", |text: &str| -> String { text.trim().to_owned() });

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::expr::Scope;
 use crate::fault::{Fault, FaultCode, Place};
 use crate::ids::ParamName;
-use crate::runbook::{Call, Given, OnFailure, Param, ParamKind, Step, read_computed};
+use crate::runbook::{Call, Given, OnFailure, Param, ParamKind, Step, read_argument, read_computed};
 use crate::value::Value;
 
 use super::Called;
@@ -99,16 +99,17 @@ fn known_arguments(
             continue;
         };
         let value = match &argument.value {
-            Given::Value(value) => Ok(value.clone()),
+            Given::Value(value) => read_argument(param, value),
             Given::Text(template) => {
                 let there = |name: &String| scope.0.contains_key(name);
                 if !template.roots().iter().all(there) || !template.params().iter().all(there) {
                     continue;
                 }
-                template.value(scope).map_err(|error| error.to_string())
+                let value = template.value(scope).map_err(|error| error.to_string());
+                value.and_then(|value| read_computed(param, &value))
             }
         };
-        match value.and_then(|value| read_computed(param, &value)) {
+        match value {
             Ok(value) => drop(known.insert(param.name.clone(), value)),
             Err(why) => bad.push((param.name.to_string(), why)),
         }

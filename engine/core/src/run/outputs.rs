@@ -59,7 +59,7 @@ fn read_rule(rule: &OutputRule, text: &str, whole: bool) -> Result<Value, String
             json.pointer(pointer).cloned().ok_or_else(|| format!("standard output has nothing at `{pointer}`"))
         }
         OutputRule::Match(pattern) => {
-            let regex = regex::Regex::new(pattern).map_err(|e| e.to_string())?;
+            let regex = crate::expr::regex(pattern)?;
             let found = regex.captures(text).and_then(|c| c.get(1).or_else(|| c.get(0)));
             match found {
                 Some(found) => Ok(Value::String(found.as_str().to_owned())),

@@ -29,8 +29,8 @@ pub use moving::{Get, Manner, Put, PutSource, Reboot, Transfer};
 pub use secret::{Piece, Sealed, SecretSource, speaks_of};
 pub(crate) use syntax::words;
 pub use syntax::{MAX_STEPS, parse};
-pub(crate) use values::compile;
-pub use values::{check_value, keep_value, read_argument, read_computed, read_params, read_value};
+pub(crate) use values::read_computed;
+pub use values::{check_value, keep_value, read_argument, read_params, read_value};
 
 /// A checked runbook. It has no faults of its own; what depends on parameters and inventory comes with the plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

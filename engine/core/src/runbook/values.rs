@@ -12,14 +12,12 @@ use regex::Regex;
 use serde_json::Number;
 
 use super::{Param, ParamKind};
+use crate::expr::regex;
 use crate::fault::{Fault, FaultCode};
 use crate::ids::{HostName, ParamName};
 use crate::time::{parse_duration, parse_size, show_duration, show_size};
 use crate::value::{Value, kind};
 use crate::yaml::read::shorten;
-
-/// How large a compiled regular expression may be, in bytes.
-const MAX_REGEX: usize = 1 << 20;
 
 /// Reads what was given as `name=value` for the declared parameters: every one has a value afterwards (`null` where an
 /// optional one has neither value nor default), but for secrets, which never have one.
@@ -168,7 +166,7 @@ pub fn read_argument(param: &Param, value: &Value) -> Result<Value, String> {
 ///
 /// # Errors
 /// Says in words why the declaration refuses the value.
-pub fn read_computed(param: &Param, value: &Value) -> Result<Value, String> {
+pub(crate) fn read_computed(param: &Param, value: &Value) -> Result<Value, String> {
     if value.is_number() { keep_value(param, value) } else { read_argument(param, value) }
 }
 
@@ -369,20 +367,8 @@ fn pattern(param: &Param, text: &str) -> Result<(), String> {
 /// A regular expression that the whole text must match.
 pub(super) fn whole(pattern: &str) -> Result<Regex, String> {
     // First alone: `a)(b` must not become valid by what stands around it.
-    compile(pattern)?;
-    compile(&format!(r"\A(?:{pattern})\z"))
-}
-
-/// A regular expression, of bounded size.
-pub(crate) fn compile(pattern: &str) -> Result<Regex, String> {
-    regex::RegexBuilder::new(pattern).size_limit(MAX_REGEX).build().map_err(|error| {
-        if matches!(error, regex::Error::CompiledTooBig(_)) {
-            return "the regular expression is too large".to_owned();
-        }
-        // The last line says what is wrong, those before it draw an arrow.
-        let text = error.to_string();
-        text.lines().last().unwrap_or("it cannot be read").trim_start_matches("error: ").to_owned()
-    })
+    regex(pattern)?;
+    regex(&format!(r"\A(?:{pattern})\z"))
 }
 
 #[cfg(test)]

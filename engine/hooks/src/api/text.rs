@@ -6,7 +6,7 @@ use piton_core::expr::{from_dynamic, regex, to_dynamic};
 use piton_core::time::{show_duration, show_size};
 use piton_core::value::Value;
 use regex::Regex;
-use rhai::{Array, Dynamic, Engine, ImmutableString};
+use rhai::{Array, Dynamic, Engine};
 
 use super::Made;
 use crate::engine::{MAX_ITEMS, MAX_STRING};
@@ -25,7 +25,7 @@ pub(crate) fn register(engine: &mut Engine) {
         Ok(Duration::try_from_secs_f64(seconds).map(show_duration).map_err(|error| error.to_string())?)
     });
     engine.register_fn("words", |text: &str| -> Made<Array> {
-        let words: Array = text.split_whitespace().map(Dynamic::from_text).take(MAX_ITEMS + 1).collect();
+        let words: Array = text.split_whitespace().map(Into::into).take(MAX_ITEMS + 1).collect();
         if words.len() > MAX_ITEMS { Err("there are too many words".into()) } else { Ok(words) }
     });
     engine.register_fn("join", |items: Array, between: &str| -> Made<String> {
@@ -60,19 +60,9 @@ pub(crate) fn register(engine: &mut Engine) {
     });
 }
 
-trait FromText {
-    fn from_text(text: &str) -> Self;
-}
-
-impl FromText for Dynamic {
-    fn from_text(text: &str) -> Self {
-        ImmutableString::from(text).into()
-    }
-}
-
 /// With groups, a map of them: by number (`"0"` is the whole), and by name where they have one.
 fn groups(regex: &Regex, found: &regex::Captures<'_>) -> Dynamic {
-    let value = |group: Option<regex::Match<'_>>| group.map_or(Dynamic::UNIT, |g| Dynamic::from_text(g.as_str()));
+    let value = |group: Option<regex::Match<'_>>| group.map_or(Dynamic::UNIT, |g| g.as_str().into());
     let mut map: rhai::Map =
         found.iter().enumerate().map(|(number, group)| (number.to_string().into(), value(group))).collect();
     for name in regex.capture_names().flatten() {

@@ -97,6 +97,8 @@ fn an_error_names_the_place_and_who_called() {
     let called = "scripts/own.rhai:2:5: `inner`, main of step do:3:6: `outer`";
     assert_eq!(why, format!("scripts/own.rhai:7:9: too many: 3 (called at {called})"));
 
+    // In one line, as in documents.
+    assert_eq!(text("matches(\"x\", \"(\")", &world).unwrap_err(), "main of step do:1:1: unclosed group");
     assert_eq!(text("let x = #{ a: 1 };\nx.b", &world).unwrap_err().split(": ").next(), Some("main of step do:2:3"));
     assert_eq!(text("nosuch + 1", &world).unwrap_err(), "main of step do:1:1: there is no `nosuch` here");
     assert!(text("host.run(\"x\").out > 5", &world).unwrap_err().contains("compares text with a number"));

@@ -5,7 +5,8 @@
 [ -r "$1" ] || refuse "not permitted to read $1"
 if [ -b "$1" ]; then
   # The sectors that were written, by anybody, through it or one of its partitions: the 7th number.
-  set -- "$1" $(cat "$(device "$1")/stat") || refuse "the kernel tells nothing of $1"
+  counts=$(cat "$(device "$1")/stat" 2>/dev/null) || refuse "the kernel tells nothing of $1"
+  set -- "$1" $counts
   say file "$(length "$1")" 600 0:0 root:root "$(stat -L -c %t.%T "$1").$(length "$1").$8"
   exit 0
 fi

@@ -77,35 +77,29 @@ pub(super) fn waiting(
     if let Some(pause) = run.paused() {
         return (format!("does not start because {} paused the run", pause.by), None);
     }
-    let finally = run.plan().steps[run.graph().step(task)].finally;
-    let because = match run.phase() {
-        Phase::New => "waits for an engine to begin the run".to_owned(),
-        Phase::Main if finally => "waits for the other steps to come to an end: it stands under `finally`".to_owned(),
-        Phase::Undoing => "will not start: the run is being undone".to_owned(),
-        Phase::Main | Phase::Finally => {
-            if let Some((name, why)) = advice::missing(run).first_key_value() {
-                return (format!("does not start because the secret `{name}` cannot be had: {why}"), None);
-            }
-            if let Some(parked) = run.parked().next() {
-                let id = run.graph().id(parked);
-                return (
-                    format!("does not start because the run stands still: {id} waits for a decision"),
-                    Some(parked),
-                );
-            }
-            if let Some(step) = run.kept_by(task) {
-                let planned = &run.plan().steps[step].step;
-                let most = planned.max_parallel.unwrap_or_default();
-                return (format!("waits for its turn: {} may have {most} under way at once", planned.id), None);
-            }
-            match run.plan().max_parallel {
-                most if run.under_way() >= most => {
-                    format!("waits for its turn: the run may have {most} under way at once")
-                }
-                _ => around.keeps(),
-            }
-        }
-        Phase::Ended(outcome) => format!("never began: the run {outcome}"),
-    };
-    (because, None)
+    if let Phase::New = run.phase() {
+        return ("waits for an engine to begin the run".to_owned(), None);
+    }
+    if let Phase::Main = run.phase()
+        && run.plan().steps[run.graph().step(task)].finally
+    {
+        return ("waits for the other steps to come to an end: it stands under `finally`".to_owned(), None);
+    }
+    if let Some((name, why)) = advice::missing(run).first_key_value() {
+        return (format!("does not start because the secret `{name}` cannot be had: {why}"), None);
+    }
+    if let Some(parked) = run.parked().next() {
+        let id = run.graph().id(parked);
+        return (format!("does not start because the run stands still: {id} waits for a decision"), Some(parked));
+    }
+    if let Some(step) = run.kept_by(task) {
+        let planned = &run.plan().steps[step].step;
+        let most = planned.max_parallel.unwrap_or_default();
+        return (format!("waits for its turn: {} may have {most} under way at once", planned.id), None);
+    }
+    let most = run.plan().max_parallel;
+    if run.under_way() >= most {
+        return (format!("waits for its turn: the run may have {most} under way at once"), None);
+    }
+    (around.keeps(), None)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::ids::ParamName;
 use crate::plan::{Item, TaskGraph, TaskIndex, read_items};
-use crate::runbook::{ForEach, Given, read_computed};
+use crate::runbook::{ForEach, Given, read_argument, read_computed};
 use crate::value::Value;
 
 use super::super::cause::{FailureCause, SkipCause, SuccessCause};
@@ -63,12 +63,12 @@ impl Run {
         for param in called.declared.iter().filter(|param| !called.params.contains_key(&param.name)) {
             let Some(argument) = call.with.get(param.name.as_str()) else { continue };
             let value = match &argument.value {
-                Given::Value(value) => Ok(value.clone()),
+                Given::Value(value) => read_argument(param, value),
                 Given::Text(text) => self
                     .scope(task, text.steps())
-                    .and_then(|scope| text.value(&scope).map_err(|error| error.to_string())),
+                    .and_then(|scope| text.value(&scope).map_err(|error| error.to_string()))
+                    .and_then(|value| read_computed(param, &value)),
             };
-            let value = value.and_then(|value| read_computed(param, &value));
             params.insert(param.name.clone(), value.map_err(|why| format!("`with.{}`: {why}", param.name))?);
         }
         Ok(params)

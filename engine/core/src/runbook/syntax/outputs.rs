@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::Drafter;
+use crate::expr::regex;
 use crate::fault::FaultCode;
 use crate::ids::ParamName;
 use crate::runbook::OutputRule;
-use crate::runbook::values::compile;
 use crate::yaml::Node;
 use crate::yaml::read::shorten;
 
@@ -38,7 +38,7 @@ impl Drafter<'_, '_> {
         }
         let regex = fields.take("match").and_then(|node| {
             let text = self.reader.text(node, "match")?;
-            match compile(text) {
+            match regex(text) {
                 Ok(_) => Some(OutputRule::Match(text.to_owned())),
                 Err(why) => {
                     self.reader.fault(FaultCode::BadRegex, node.span, format!("`match`: {why}"));

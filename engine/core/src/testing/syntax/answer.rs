@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::{Drafter, IN_ANSWERS};
+use crate::expr::regex;
 use crate::fault::FaultCode;
 use crate::ids::{HostName, Part};
-use crate::runbook::compile;
 use crate::testing::{Answer, Ends};
 use crate::yaml::Node;
 use crate::yaml::read::Fields;
@@ -42,7 +42,7 @@ impl Drafter<'_, '_> {
         }
         let script = fields.take("script").and_then(|node| {
             let text = self.reader.text(node, "script")?;
-            compile(text)
+            regex(text)
                 .map_err(|why| self.reader.fault(FaultCode::BadRegex, node.span, format!("`script`: {why}")))
                 .ok()
         });

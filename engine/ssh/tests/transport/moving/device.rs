@@ -52,3 +52,18 @@ async fn a_disk_becomes_a_sparse_file_and_one_that_is_written_to_is_not_believed
     assert!(why.contains("was changed while it was moved"), "{why}");
     assert_eq!(pair.names(), ["disk"], "nothing is left over");
 }
+
+/// Its token would be the same whatever was written to it.
+#[tokio::test]
+async fn a_disk_of_which_the_kernel_tells_nothing_is_refused() {
+    let pair = Pair::new();
+    // 240 is for local use (Documentation/admin-guide/devices.txt): no driver has it.
+    let made = Command::new("mknod").arg(pair.path("disk")).args(["b", "240", "9"]).status().unwrap();
+    assert!(made.success());
+    for sh in ["dash", "bash --posix", "busybox sh", "ksh", "mksh"] {
+        let moved = pair.hosts(sh).transfer(&pair.order("disk", "copy"), &Noted::default()).await;
+        let Err(Refusal::Refused(why)) = moved else { panic!("{sh}: {moved:?}") };
+        assert!(why.contains("the kernel tells nothing of"), "{sh}: {why}");
+    }
+    assert_eq!(pair.names(), ["disk"]);
+}
