@@ -106,6 +106,16 @@ fn every_piece_of_a_runbook_in_the_documentation_is_right() {
                 assert_eq!(listed.code, 0, "{page}\n{}", listed.err);
                 continue;
             }
+            "zone" => {
+                place.write("windows/piece.yaml", &piece);
+                place.write("windows/holidays.ics", "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nEND:VCALENDAR\r\n");
+                place.write("inventory.yaml", "hosts: { hv1: }\ngroups: { hypervisors: [hv1] }\n");
+                let started = root().join("runbooks/host/rolling-restart.yaml");
+                place.write("runbooks/rolling-restart.yaml", &std::fs::read_to_string(started).unwrap());
+                let checked = place.piton(&["windows", "check"]);
+                assert_eq!(checked.code, 0, "{page}\n{piece}\n{}", checked.err);
+                continue;
+            }
             "-" => format!(
                 "params: {{ vm: {{ type: name }}, hypervisor: {{ type: host }} }}\nsteps:\n{}",
                 indented(&piece, 2)

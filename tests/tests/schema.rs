@@ -88,6 +88,18 @@ fn every_runbook_that_comes_along_fits_and_its_tests() {
     assert!(found >= 4, "the runbooks are found");
 }
 
+/// The example on the page about windows, without its calendar, which only stands beside it in a project.
+#[test]
+fn the_windows_of_the_documentation_are_good() {
+    let page = fs::read_to_string(root().join("docs/src/reference/windows.md")).unwrap();
+    let example = page.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    assert_eq!(complaints(&validator(Document::Windows), example), [""; 0]);
+    let without: String =
+        example.lines().filter(|line| !line.contains("calendar:")).map(|line| format!("{line}\n")).collect();
+    assert_eq!(faults(Document::Windows, &without), [""; 0]);
+    assert_eq!(faults(Document::Windows, example), ["holidays.ics cannot be read: holidays.ics is not there"]);
+}
+
 /// What is right in the eyes of the parser is right for the editor, in every form that a field has.
 #[test]
 fn what_the_parser_takes_fits() {

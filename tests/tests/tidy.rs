@@ -9,7 +9,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// `core ← runner ← {store, ssh, hooks, sim} ← cli`; the testkit serves tests only. Edges never name each other.
+/// `core ← runner ← {store, ssh, hooks, sim, daemon} ← cli`; the testkit serves tests only. Edges never name each other.
 #[test]
 fn crates_name_only_what_they_may() {
     let may: BTreeMap<&str, &[&str]> = BTreeMap::from([
@@ -19,8 +19,12 @@ fn crates_name_only_what_they_may() {
         ("piton-ssh", &["piton-core", "piton-runner"]),
         ("piton-hooks", &["piton-core", "piton-runner"]),
         ("piton-sim", &["piton-core", "piton-runner"]),
+        ("piton-daemon", &["piton-core", "piton-runner"]),
         ("piton-testkit", &["piton-core", "piton-runner", "piton-sim"]),
-        ("piton-cli", &["piton-core", "piton-runner", "piton-store", "piton-ssh", "piton-hooks", "piton-sim"]),
+        (
+            "piton-cli",
+            &["piton-core", "piton-runner", "piton-store", "piton-ssh", "piton-hooks", "piton-sim", "piton-daemon"],
+        ),
     ]);
     let metadata = cargo_metadata::MetadataCommand::new().current_dir(root()).no_deps().exec().unwrap();
     for package in &metadata.packages {

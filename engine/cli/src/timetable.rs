@@ -1,5 +1,6 @@
 //! The project's windows and schedules, read from `windows/*.yaml`, and the plans of what they start.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -27,8 +28,21 @@ pub(crate) fn documents(project: &Project) -> Result<Vec<PathBuf>, Failure> {
     Ok(found)
 }
 
+/// Whether a path is that of one of these documents, be it there or not.
+pub(crate) fn is_document(project: &Project, path: &Path) -> bool {
+    project::is_yaml(path) && project::absolute(path).is_ok_and(|path| path.starts_with(project.root.join(DIR)))
+}
+
 /// The documents, and everything that is wrong with them; a timetable where nothing is.
 pub(crate) fn load(project: &Project) -> Result<(Option<Timetable>, Vec<Fault>), Failure> {
+    load_noting(project, &mut Vec::new())
+}
+
+/// The same; the files that the documents name are noted, whether they can be read or not.
+pub(crate) fn load_noting(
+    project: &Project,
+    named: &mut Vec<PathBuf>,
+) -> Result<(Option<Timetable>, Vec<Fault>), Failure> {
     let (mut sources, mut faults) = (Vec::new(), Vec::new());
     for path in documents(project)? {
         match project::read(&path, &project::shown(&path)) {
@@ -39,19 +53,22 @@ pub(crate) fn load(project: &Project) -> Result<(Option<Timetable>, Vec<Fault>),
     }
     // The zones of the system, which its packages keep up to date; where it has none, those that came with this program.
     let (system, bundled) = (jiff::tz::db(), TimeZoneDatabase::bundled());
+    let noted = RefCell::new(Vec::new());
     let around = Around {
         zone: &|name| system.get(name).or_else(|_| bundled.get(name)).ok(),
         zone_names: &|| bundled.available().map(|name| name.to_string()).collect(),
-        file: &|source, path| beside(source, path),
+        file: &|source, path| beside(source, path, &noted),
     };
     let (table, mut own) = schedule::parse(&sources, &around);
     faults.append(&mut own);
+    named.append(&mut noted.borrow_mut());
     Ok((table.filter(|_| faults.is_empty()), faults))
 }
 
 /// A file that a document names, relative to that document.
-fn beside(source: &Source, path: &str) -> Result<String, String> {
+fn beside(source: &Source, path: &str, noted: &RefCell<Vec<PathBuf>>) -> Result<String, String> {
     let dir = Path::new(source.name.as_ref()).parent().unwrap_or(Path::new(""));
+    noted.borrow_mut().push(dir.join(path));
     match project::read(&dir.join(path), path) {
         Ok(source) => Ok(source.text.to_string()),
         Err(Failure::Usage { message, .. }) => {
@@ -82,7 +99,12 @@ pub(crate) async fn check(project: &Project, table: &Timetable) -> Result<Vec<Fa
     Ok(faults)
 }
 
-/// The plan of what a schedule starts, as the runbook is now.
+/// The plan of what a schedule starts, as runbook and inventory are now.
+pub(crate) async fn plan(project: &Project, schedule: &Schedule) -> Result<Plan, Failure> {
+    let hosts = inventory::load(Some(project)).await?;
+    plan_with(project, schedule, &hosts)
+}
+
 fn plan_with(project: &Project, schedule: &Schedule, hosts: &Hosts) -> Result<Plan, Failure> {
     let place = &schedule.runbook_place;
     let fault = |code, message: String| Fault::at(code, &place.source, place.span, message);

@@ -7,6 +7,7 @@ mod executor;
 pub mod hooks;
 pub mod journal;
 mod mail;
+pub mod marks;
 pub mod observer;
 pub mod output;
 mod ports;

@@ -6,10 +6,12 @@
 //! STATE/journal.db        runs, events, leases, inbox (SQLite; also -wal and -shm while open)
 //! STATE/wake/…            one socket per process that waits for words
 //! STATE/output/RUN/…      what jobs printed
+//! STATE/schedules.json    how far schedules have come
 //! ```
 
 mod chain;
 mod choice;
+mod marks;
 mod output;
 mod place;
 mod presence;
@@ -23,6 +25,7 @@ mod wake;
 mod writer;
 
 pub use choice::open_journal;
+pub use marks::FileMarks;
 pub use output::{
     DEFAULT_CAP, Extents, FileOutputs, Keep, OutputReader, Piece, Pruned, StreamEnd, jobs_with_output, prune,
 };

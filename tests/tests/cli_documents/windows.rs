@@ -103,6 +103,8 @@ fn every_fault_of_windows_is_told() {
     ok  3 windows, 2 schedules
     ");
     assert!(place.piton(&["check"]).out.contains("ok  windows  3 windows, 2 schedules\n"));
+    let one = place.piton(&["check", "windows/hours.yaml"]).out;
+    assert_eq!(one, "ok  inventory.yaml  2 hosts\nok  windows  3 windows, 2 schedules\n");
     place.write(
         "windows/more.yaml",
         "zone: Mars/Olympus\nwindows:\n  w: { cron: 61 * * * *, duration: 1h }\nschedules:\n  s: { window: nigthly, runbook: tidy }\n",

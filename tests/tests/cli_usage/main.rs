@@ -72,6 +72,7 @@ fn the_help_as_a_whole() {
       undo         Take back what a run did, in reverse order
       locks        Show who holds which lock, and who waits, in the order in which they will have it
       windows      Show when windows open next, and what is started then
+      serve        Start what the project's schedules say, and drive it, until asked to end
       hosts        List hosts, see whether they answer, and what they are
       test         Play the tests of runbooks on simulated hosts
       verify       Prove that nothing in the journal of a run was changed
@@ -142,7 +143,7 @@ fn the_help_as_a_whole() {
 }
 
 /// Words that could stand on a command line, and some that could not.
-const WORDS: [&str; 46] = [
+const WORDS: [&str; 48] = [
     "check",
     "plan",
     "run",
@@ -165,6 +166,8 @@ const WORDS: [&str; 46] = [
     "init",
     "completions",
     "engine",
+    "windows",
+    "simulate",
     "help",
     "ok",
     "ok.yaml",

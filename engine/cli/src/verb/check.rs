@@ -43,7 +43,9 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
             found.extend(source.map(|source| Found { source, base: project.root.clone() }));
         }
     }
-    for wanted in &args.runbooks {
+    let is_windows =
+        |wanted: &String| project.as_ref().is_some_and(|project| timetable::is_document(project, Path::new(wanted)));
+    for wanted in args.runbooks.iter().filter(|wanted| !is_windows(wanted)) {
         found.extend(keep_faults(project::runbook(project.as_ref(), wanted), &mut faults)?);
     }
 
@@ -103,7 +105,8 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
         }
         good.push(Good { file, what, json });
     }
-    if let Some(project) = project.as_ref().filter(|_| args.runbooks.is_empty()) {
+    let with_windows = args.runbooks.is_empty() || args.runbooks.iter().any(is_windows);
+    if let Some(project) = project.as_ref().filter(|_| with_windows) {
         good.extend(windows(project, &mut faults).await?);
     }
     for path in tests.iter().filter(|path| path.is_file()) {

@@ -9,7 +9,7 @@ use piton_core::ids::RunId;
 use piton_runner::journal::{Filter, JournalError, RunStatus};
 use piton_runner::{DriveError, Driver, End, LEASE, Room};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use super::run::Blind;
@@ -17,7 +17,7 @@ use crate::cli::Globals;
 use crate::exit::{Code, Failure};
 use crate::parts;
 use crate::screen::Screen;
-use crate::store::Store;
+use crate::store::{Store, is_adrift};
 
 /// Drive runs without showing them
 ///
@@ -54,6 +54,26 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
     }
     let handover = leave_on_signal()?;
     let room = args.max_parallel.or(store.most).map(Room::new);
+    host(Host { store, named, stay: args.stay, room, handover, made: Arc::default() }, screen).await
+}
+
+/// What an engine that shows nothing drives.
+pub(super) struct Host {
+    pub store: Store,
+    /// These runs; without any, all that nobody drives.
+    pub named: Vec<RunId>,
+    /// Whether to stay when there is nothing left to drive.
+    pub stay: bool,
+    pub room: Option<Arc<Room>>,
+    /// Becomes true when it is to end.
+    pub handover: watch::Receiver<bool>,
+    /// Rings when this process has made a run that nobody drives yet.
+    pub made: Arc<Notify>,
+}
+
+/// Drives runs until there is nothing left to drive, or it is to end.
+pub(super) async fn host(host: Host, screen: &Screen) -> Result<Code, Failure> {
+    let Host { store, named, stay: stays, room, handover, made } = host;
     let mut driven = BTreeSet::new();
     let mut driving = JoinSet::new();
     let mut worst = Code::Succeeded;
@@ -69,18 +89,25 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
         if named.is_empty() && !*leaving.borrow() {
             let more = AT_ONCE.saturating_sub(driven.len());
             let filter = Filter { adrift: true, limit: AT_ONCE * 2, ..Filter::default() };
-            let adrift = store.journal.list(&filter).await?;
+            let mut adrift = store.journal.list(&filter).await?;
+            if stays {
+                // A lease whose engine is known to be dead need not run out first.
+                let open = Filter { open: true, limit: AT_ONCE * 2, ..Filter::default() };
+                adrift.extend(store.journal.list(&open).await?.into_iter().filter(is_adrift));
+            }
             for run in adrift
                 .into_iter()
                 .filter(|run| !driven.contains(&run.id) && !given_up.contains(&run.id))
                 .take(more)
                 .collect::<Vec<_>>()
             {
-                driven.insert(run.id);
-                driving.spawn(take(store.clone(), run.id, room.clone(), handover.clone()));
+                // Both lists may have it.
+                if driven.insert(run.id) {
+                    driving.spawn(take(store.clone(), run.id, room.clone(), handover.clone()));
+                }
             }
         }
-        let stay = args.stay && !*leaving.borrow();
+        let stay = stays && !*leaving.borrow();
         if driving.is_empty() && !stay {
             return Ok(worst);
         }
@@ -95,6 +122,7 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
                 }
             }
             () = store.journal.letters(), if stay => {}
+            () = made.notified(), if stay => {}
             () = tokio::time::sleep(LOOK), if stay => {}
             _ = leaving.changed() => {}
         }
@@ -165,7 +193,7 @@ pub(crate) async fn adopt(store: &Store, id: RunId) -> Result<Driver, Failure> {
 }
 
 /// Becomes true when the process is to end. That its terminal goes away is none of an engine's business.
-fn leave_on_signal() -> Result<watch::Receiver<bool>, Failure> {
+pub(super) fn leave_on_signal() -> Result<watch::Receiver<bool>, Failure> {
     let (tell, leave) = watch::channel(false);
     let hear = |kind| signal(kind).map_err(|error| Failure::other(format!("signals cannot be listened for: {error}")));
     let (mut term, mut int, mut hup) =

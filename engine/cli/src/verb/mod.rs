@@ -23,6 +23,7 @@ mod resume;
 mod run;
 mod say;
 mod schema;
+mod serve;
 mod show;
 mod test;
 mod undo;
@@ -62,6 +63,7 @@ pub(crate) enum Verb {
     Undo(undo::Args),
     Locks(locks::Args),
     Windows(windows::Args),
+    Serve(serve::Args),
     Hosts(hosts::Args),
     Test(test::Args),
     Verify(verify::Args),
@@ -102,6 +104,7 @@ pub(crate) fn run(cli: Cli, screen: &Screen) -> Result<Code, Failure> {
             Verb::Resolve(args) => args.run(globals, screen).await,
             Verb::Undo(args) => undo::run(args, globals, screen).await,
             Verb::Locks(args) => locks::run(args, globals, screen).await,
+            Verb::Serve(args) => serve::run(args, globals, screen).await,
             Verb::Windows(args) => windows::run(args, globals, screen).await,
             Verb::Hosts(args) => hosts::run(args, globals, screen).await,
             Verb::Test(args) => test::run(args, globals, screen).await,

@@ -113,6 +113,11 @@ impl Window {
         }
     }
 
+    /// When it opens and in which zone, as one text: equal for windows that open at the same moments, blackouts aside.
+    pub fn rule(&self) -> String {
+        format!("{} {}", self.zone.iana_name().unwrap_or("UTC"), self.written)
+    }
+
     /// The moment in the window's zone; `None` where the calendar does not reach.
     pub fn zoned(&self, at: Timestamp) -> Option<Zoned> {
         jiff::Timestamp::from_millisecond(at.0).ok().map(|time| time.to_zoned(self.zone.clone()))
