@@ -3,21 +3,23 @@
 use piton_tests::lab::root;
 use piton_tests::machine::Machine;
 
-/// Three cached volumes in `vg-1` (the `-` is doubled in device mapper's names): `data-1` and `writes` mounted, `plain` not.
+/// Three caches in `vg+1-a` (the `-` is doubled in device mapper's names): of `data-1` and `writes`, which are mounted, and of the
+/// data of the thin pool `plain`.
 const SET_UP: &str = "set -e
-    vgcreate -q vg-1 /dev/vdb /dev/vdc
-    for name in data-1 writes plain; do lvcreate -qy -L 100M -n $name vg-1 /dev/vdb; mkfs.ext4 -q /dev/vg-1/$name; done
-    lvcreate -qy --type cache-pool -L 64M -n pool vg-1 /dev/vdc
-    lvconvert -qy --type cache --cachepool vg-1/pool --cachemode writeback vg-1/data-1
-    lvcreate -qy -an -L 32M -n fast vg-1 /dev/vdc
-    lvchange -an vg-1/writes
-    lvconvert -qy --type writecache --cachevol fast vg-1/writes
-    lvchange -ay vg-1/writes
-    lvcreate -qy -an -L 32M -n other vg-1 /dev/vdc
-    lvconvert -qy --type cache --cachevol other vg-1/plain
+    vgcreate -q vg+1-a /dev/vdb /dev/vdc
+    for name in data-1 writes; do lvcreate -qy -L 100M -n $name vg+1-a /dev/vdb; mkfs.ext4 -q /dev/vg+1-a/$name; done
+    lvcreate -qy --type thin-pool -L 60M -n plain vg+1-a /dev/vdb
+    lvcreate -qy --type cache-pool -L 64M -n pool vg+1-a /dev/vdc
+    lvconvert -qy --type cache --cachepool vg+1-a/pool --cachemode writeback vg+1-a/data-1
+    lvcreate -qy -an -L 32M -n fast vg+1-a /dev/vdc
+    lvchange -an vg+1-a/writes
+    lvconvert -qy --type writecache --cachevol fast vg+1-a/writes
+    lvchange -ay vg+1-a/writes
+    lvcreate -qy -an -L 32M -n other vg+1-a /dev/vdc
+    lvconvert -qy --type cache --cachevol other vg+1-a/plain
     mkdir -p /srv/data /srv/writes
-    mount /dev/vg-1/data-1 /srv/data
-    mount /dev/vg-1/writes /srv/writes";
+    mount /dev/vg+1-a/data-1 /srv/data
+    mount /dev/vg+1-a/writes /srv/writes";
 
 /// Writes what only the caches hold then, and remembers its sums.
 const WRITE: &str = "set -e
@@ -27,7 +29,8 @@ const WRITE: &str = "set -e
 /// Reads it all back from below the page cache.
 const READ: &str = "echo 3 >/proc/sys/vm/drop_caches; sha256sum --quiet -c /root/sums && echo same";
 
-const KINDS: &str = "lvs --noheadings -o lv_name,segtype,cache_mode vg-1 | sed 's/^ *//; s/  */ /g; s/ *$//' | sort";
+/// What there is, without the parts that a cache is made of.
+const KINDS: &str = "lvs -a --noheadings -o lv_name,segtype,cache_mode vg+1-a | tr -d '[]' | sed 's/^ *//; s/  */ /g; s/ *$//' | grep -vE '^[^ ]*_(corig|wcorig|cvol|cpool|cdata|cmeta|tmeta|pmspare) |_cpool_' | sort";
 
 fn up() -> Machine {
     let machine = Machine::up(env!("CARGO_BIN_EXE_piton-under-test"), 768, &["512M", "256M"]);
@@ -43,29 +46,30 @@ fn run(machine: &Machine, exit: i32, more: &[&str]) -> String {
 }
 
 fn metadata(machine: &Machine) -> String {
-    machine.by_hand("vgs --noheadings -o vg_seqno vg-1; ls -l /boot; cat /etc/lvm/lvm.conf | sha256sum")
+    machine.by_hand("vgs --noheadings -o vg_seqno vg+1-a; ls -l /boot; cat /etc/lvm/lvm.conf | sha256sum")
 }
 
 #[test]
 fn lab_caches_are_written_back_and_taken_off_and_the_second_run_changes_nothing() {
     let machine = up();
-    let dirty = machine.by_hand("dmsetup status vg--1-data--1 | awk '{ print $14 }'");
+    let dirty = machine.by_hand("dmsetup status vg+1--a-data--1 | awk '{ print $14 }'");
     let said = run(&machine, 0, &["backup_dir=/var/lib/缓存 备份"]);
     assert!(said.contains("write_cache_state is obsolete since 2.03"), "{said}");
-    assert!(said.contains("vg-1/data-1 is clean"), "{dirty} were dirty: {said}");
+    assert!(said.contains("vg+1-a/data-1 is clean"), "{dirty} were dirty: {said}");
     let kinds = machine.by_hand(KINDS);
     for volume in [
         "data-1 linear",
         "fast linear",
         "other linear",
-        "plain linear",
+        "plain thin-pool",
+        "plain_tdata linear",
         "pool cache-pool writethrough",
         "writes linear",
     ] {
         assert!(kinds.lines().any(|line| line == volume), "{volume}: {kinds}");
     }
     assert_eq!(machine.by_hand(READ), "same");
-    assert_eq!(machine.by_hand("ls '/var/lib/缓存 备份'/*/vg-1/metadata | wc -l"), "1");
+    assert_eq!(machine.by_hand("ls '/var/lib/缓存 备份'/*/vg+1-a/metadata | wc -l"), "1");
 
     let before = metadata(&machine);
     let said = run(&machine, 0, &["backup_dir=/var/lib/缓存 备份"]);
@@ -97,13 +101,13 @@ fn lab_what_is_not_safe_to_detach_is_refused_and_what_was_detached_comes_back() 
     let before = machine.by_hand(KINDS);
 
     // Nobody can see what the cache of an inactive volume holds.
-    machine.by_hand("lvchange -an vg-1/plain");
-    let said = run(&machine, 5, &["volumes=vg-1/plain,vg-1/nowhere"]);
-    assert!(said.contains("lvchange -ay vg-1/plain"), "{said}");
-    assert!(said.contains("there is no volume vg-1/nowhere"), "{said}");
+    machine.by_hand("lvchange -an vg+1-a/plain");
+    let said = run(&machine, 5, &["volumes=vg+1-a/plain,vg+1-a/nowhere"]);
+    assert!(said.contains("lvchange -ay vg+1-a/plain"), "{said}");
+    assert!(said.contains("there is no volume vg+1-a/nowhere"), "{said}");
     machine.piton(&["cancel", "latest", "--why", "seen"]);
     machine.piton(&["resume", "latest"]);
-    machine.by_hand("lvchange -ay vg-1/plain");
+    machine.by_hand("lvchange -ay vg+1-a/plain");
     assert_eq!(machine.by_hand(KINDS), before);
 
     // The run stops when every cache is off already; from there it is taken back.
@@ -119,7 +123,10 @@ fn lab_what_is_not_safe_to_detach_is_refused_and_what_was_detached_comes_back() 
 
     // A cache that was put back is used, and is taken off for good; the others stay.
     machine.by_hand(WRITE);
-    run(&machine, 0, &["volumes=vg-1/writes", "remove_caches=true", "initramfs=false"]);
-    assert_eq!(machine.by_hand(KINDS), "data-1 cache writeback\nplain cache writethrough\nwrites linear");
+    run(&machine, 0, &["volumes=vg+1-a/writes", "remove_caches=true", "initramfs=false"]);
+    assert_eq!(
+        machine.by_hand(KINDS),
+        "data-1 cache writeback\nplain thin-pool\nplain_tdata cache writethrough\nwrites linear"
+    );
     assert_eq!(machine.by_hand(READ), "same");
 }
