@@ -7,16 +7,14 @@ use std::fs;
 use std::path::PathBuf;
 
 use piton_tests::hosts::{Guest, Hosts, LOG};
-use piton_tests::lab::{root, shown, wait_for};
+use piton_tests::lab::{shown, wait_for};
 
-fn runbook() -> String {
-    root().join("runbooks/libvirt/cold-migrate.yaml").display().to_string()
-}
+const RUNBOOK: &str = "cold-migrate";
 
 /// Runs the runbook to its end, or to where it parks.
 fn migrate(lab: &Hosts, exit: i32, guest: &Guest, from: &str, to: &str, more: &[&str]) -> String {
-    let (runbook, vm, from, to) = (runbook(), format!("vm={}", guest.name), format!("from={from}"), format!("to={to}"));
-    lab.expect(exit, &[&["run", &runbook, &vm, &from, &to], more].concat())
+    let (vm, from, to) = (format!("vm={}", guest.name), format!("from={from}"), format!("to={to}"));
+    lab.expect(exit, &[&["run", RUNBOOK, &vm, &from, &to], more].concat())
 }
 
 #[test]
@@ -85,8 +83,7 @@ fn lab_a_guest_with_chains_and_a_chinese_name_is_moved_and_what_is_left_goes_lat
     assert!(said.contains("网站-一号 runs on hv2"), "{said}");
 
     // When its time is over it is asked for; nothing goes before that.
-    let runbook = runbook();
-    let words = ["run", &runbook, "vm=网站-一号", "from=hv1", "to=hv2", "target_dir=/srv/新 盘", "keep_days=0"];
+    let words = ["run", RUNBOOK, "vm=网站-一号", "from=hv1", "to=hv2", "target_dir=/srv/新 盘", "keep_days=0"];
     let child = lab.command(&words).spawn().unwrap_or_else(|error| panic!("piton does not start: {error}"));
     let state = || lab.expect(0, &["ls"]);
     wait_for(&|| format!("nobody is asked: {}", state()), &|| state().contains("approval").then_some(()));
@@ -117,8 +114,8 @@ fn lab_a_copy_goes_on_when_the_engine_was_killed() {
         "hv1",
         "head -c 200000000 /dev/urandom | dd of=/var/lib/libvirt/images/root.img conv=notrunc bs=1M status=none",
     );
-    let (runbook, images) = (runbook(), lab.dir().join("hosts/hv2/var/lib/libvirt/images"));
-    let words = ["run", &runbook, "vm=web1", "from=hv1", "to=hv2", "rate=15M"];
+    let images = lab.dir().join("hosts/hv2/var/lib/libvirt/images");
+    let words = ["run", RUNBOOK, "vm=web1", "from=hv1", "to=hv2", "rate=15M"];
     let part = || -> Option<(PathBuf, u64)> {
         let found = fs::read_dir(&images).ok()?.filter_map(Result::ok).find(|entry| {
             let name = entry.file_name().to_string_lossy().into_owned();
@@ -159,7 +156,7 @@ fn lab_a_copy_goes_on_when_the_engine_was_killed() {
     let falls = progress.windows(2).filter(|pair| pair[1] + (40 << 20) < pair[0]).count();
     assert_eq!(falls, 0, "it sent again what was there: {progress:?}");
     let attempts =
-        events.lines().filter(|line| line.contains("attempt_started") && line.contains("copy[hv2/vda]")).count();
+        events.lines().filter(|line| line.contains("attempt_started") && line.contains("images[hv2/vda]")).count();
     assert_eq!(attempts, 1, "{events}");
     let sum = |host: &str| lab.on(host, "sha256sum < /var/lib/libvirt/images/root.img");
     assert_eq!(sum("hv1"), sum("hv2"));
@@ -216,8 +213,7 @@ EOC",
 
     // libvirt goes away on hv2 while the disk is copied: undoing waits until it can be seen that nothing is left.
     lab.on("hv2", "mkdir -p /var/log/libvirt/qemu/more");
-    let runbook = runbook();
-    let child = lab.command(&["run", &runbook, "vm=web1", "from=hv1", "to=hv2", "rate=1M"]).spawn();
+    let child = lab.command(&["run", RUNBOOK, "vm=web1", "from=hv1", "to=hv2", "rate=1M"]).spawn();
     let child = child.unwrap_or_else(|error| panic!("piton does not start: {error}"));
     wait_for(&|| format!("it is not shut down: {:?}", lab.guests("hv1")), &|| {
         (lab.guests("hv1") == ["web1.moved: shut off"]).then_some(())
@@ -227,7 +223,7 @@ EOC",
     assert_eq!(output.status.code(), Some(5), "{}", shown(&output));
     assert_eq!(lab.guests("hv1"), ["web1.moved: shut off"], "it was started before it was certain that hv2 has it not");
     lab.on("hv2", "libvirtd -d -p /run/libvirtd.pid && virsh -q list >/dev/null");
-    lab.piton(&["retry", "latest", "define[hv2]", "--why", "libvirtd is back"]);
+    lab.piton(&["retry", "latest", "end/define[hv2]", "--why", "libvirtd is back"]);
     // Whoever drives the run by then, the log has its end.
     lab.expect(4, &["resume", "latest"]);
     let said = lab.expect(0, &["logs", "latest", "result[hv1]"]);
