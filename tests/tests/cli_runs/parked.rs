@@ -129,7 +129,7 @@ fn a_run_can_be_undone_and_the_undo_can_park() {
     TIME gate[local] waits for a decision: its undo failed: it exited with status 1
     Run RUN is parked; 1 succeeded, 1 parked, 2 waiting.
     gate[local] waits for a decision: its undo failed: it exited with status 1
-      piton logs RUN 'gate[local]'                # look at what it printed
+      piton logs RUN 'gate[local]' --part undo    # look at what it printed
       piton retry RUN 'gate[local]'               # try to take it back again
       piton resolve RUN 'gate[local]' --why TEXT  # it was taken back by hand
       piton skip RUN 'gate[local]' --why TEXT     # leave it as it is
