@@ -10,6 +10,7 @@ use piton_core::runbook::{Hook, HookCode};
 use rhai::{AST, ASTNode, Engine, Expr, FnCallExpr, Position, Stmt};
 
 use crate::api::Api;
+use crate::clash::clashes;
 use crate::engine;
 use crate::scripts::{file_name, imports, missing};
 
@@ -103,7 +104,8 @@ fn faults(text: &str, all: &BTreeMap<String, String>, place: &Finds<'_>) -> Vec<
         Ok(ast) => ast,
         Err(error) => return vec![fault(error.1, error.0.to_string(), None)],
     };
-    let modules: BTreeMap<String, String> = imports(&ast).into_iter().map(|(name, alias)| (alias, name)).collect();
+    let modules: BTreeMap<String, String> =
+        imports(&ast).into_iter().map(|import| (import.alias, import.script)).collect();
     let own: BTreeSet<(String, usize)> = ast.iter_functions().map(|f| (f.name.to_owned(), f.params.len())).collect();
     let variables = variables(&ast);
     let mut found = Vec::new();
@@ -167,6 +169,9 @@ fn faults(text: &str, all: &BTreeMap<String, String>, place: &Finds<'_>) -> Vec<
         }
         true
     });
+    for (position, message) in clashes(&ast, all) {
+        found.push(fault(position, message, Some("give one of them another name".to_owned())));
+    }
     found.sort_by_key(|fault| fault.place.as_ref().map(|place| place.span));
     found.dedup();
     found

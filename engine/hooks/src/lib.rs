@@ -6,6 +6,7 @@
 
 mod api;
 mod check;
+mod clash;
 mod engine;
 mod explain;
 mod heard;

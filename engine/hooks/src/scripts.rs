@@ -86,7 +86,9 @@ pub fn used<'h>(hooks: impl IntoIterator<Item = &'h Hook>, all: &BTreeMap<String
     for hook in hooks {
         match &hook.code {
             HookCode::Function { script, .. } => open.push(script.clone()),
-            HookCode::Text(text) => open.extend(engine.compile(text).iter().flat_map(imports).map(|(name, _)| name)),
+            HookCode::Text(text) => {
+                open.extend(engine.compile(text).iter().flat_map(imports).map(|import| import.script))
+            }
         }
     }
     let mut used = BTreeMap::new();
@@ -94,20 +96,30 @@ pub fn used<'h>(hooks: impl IntoIterator<Item = &'h Hook>, all: &BTreeMap<String
         if let Some(text) = all.get(&name)
             && used.insert(name, text.clone()).is_none()
         {
-            open.extend(engine.compile(text).iter().flat_map(imports).map(|(name, _)| name));
+            open.extend(engine.compile(text).iter().flat_map(imports).map(|import| import.script));
         }
     }
     used
 }
 
-/// What a script imports by a constant name, and as what.
-pub(crate) fn imports(ast: &AST) -> Vec<(String, String)> {
+/// One `import` of a script by a constant name.
+pub(crate) struct Import {
+    /// What it imports.
+    pub(crate) script: String,
+    /// As what.
+    pub(crate) alias: String,
+    /// Where that stands.
+    pub(crate) position: Position,
+}
+
+/// What a script imports by constant names.
+pub(crate) fn imports(ast: &AST) -> Vec<Import> {
     let mut found = Vec::new();
     ast.walk(&mut |path| {
         if let Some(rhai::ASTNode::Stmt(Stmt::Import(import, _))) = path.last()
-            && let (Expr::StringConstant(name, _), alias) = import.as_ref()
+            && let (Expr::StringConstant(name, position), alias) = import.as_ref()
         {
-            found.push((name.to_string(), alias.name.to_string()));
+            found.push(Import { script: name.to_string(), alias: alias.name.to_string(), position: *position });
         }
         true
     });

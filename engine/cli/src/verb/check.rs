@@ -91,14 +91,16 @@ pub(crate) async fn run(args: Args, globals: &Globals, screen: &Screen) -> Resul
             runbook.params.iter().all(|p| p.default.is_some() || !p.required || p.kind == ParamKind::Secret);
         if runbook.has_hook() {
             let scripts = keep_faults(scripts::load(&found.base), &mut faults)?;
-            let own = scripts.map(|scripts| scripts.check_runbook(&runbook, &found.source));
-            match own {
-                Some(own) if own.is_empty() => {}
-                Some(mut own) => {
-                    faults.append(&mut own);
-                    continue;
-                }
-                None => continue,
+            let Some(scripts) = scripts else { continue };
+            // With the whole project its scripts have been checked above.
+            let own = if args.runbooks.is_empty() {
+                scripts.check_runbook(&runbook, &found.source)
+            } else {
+                scripts.used(&runbook, &found.source).err().unwrap_or_default()
+            };
+            if !own.is_empty() {
+                faults.extend(own.into_iter().filter(|fault| !faults.contains(fault)).collect::<Vec<_>>());
+                continue;
             }
         }
         if let Some(hosts) = hosts.as_ref().filter(|_| plannable) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use piton_core::fault::{Fault, Source};
 use piton_hooks::{check_hooks, check_script, used};
 
-use crate::bench::shipped;
+use crate::bench::{World, said, shipped, text_with};
 
 fn scripts(all: &[(&str, &str)]) -> BTreeMap<String, String> {
     all.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
@@ -103,4 +103,47 @@ fn the_scripts_that_come_along_are_without_fault() {
         let source = Source { name: format!("scripts/{name}.rhai").into(), text: text.as_str().into() };
         assert_eq!(check_script(&source, &all), []);
     }
+}
+
+const ONE: &str = "fn first() { own() }\nfn own() { 1 }";
+const OTHER: &str = "fn second() { own() }\nprivate fn own() { 2 }";
+
+#[test]
+fn functions_that_would_be_called_for_each_other_are_told() {
+    let all = [("one", ONE), ("other", OTHER), ("both", "import \"one\" as a;\nimport \"other\" as b;\n")];
+    let clash = "there is a `own` with 0 arguments in scripts/one.rhai and in scripts/other.rhai: one would be called for the \
+                 other (give one of them another name)";
+    let brings_both = "import \"one\" as a;\nimport \"other\" as b;\na::first() + b::second()";
+    assert_eq!(script(brings_both, &all), [format!("scripts/own.rhai:2:8: bad-expression: {clash}")]);
+    let runbook =
+        "runbook: r\nsteps:\n  - id: a\n    hook: |\n      import \"one\" as a;\n      import \"other\" as b;\n";
+    assert_eq!(hooks(runbook, &all), [format!("r.yaml:6:14: bad-expression: {clash}")]);
+    // It is told once, where it comes from.
+    assert_eq!(script("import \"both\" as c;", &all), Vec::<String>::new());
+    let mine = script("import \"one\" as a;\nfn own() { 3 }\nfn third() { own() }", &all);
+    assert_eq!(mine.len(), 1, "{mine:?}");
+    assert!(mine[0].contains("with 0 arguments here and in scripts/one.rhai"), "{mine:?}");
+    // Whoever says whose it is gets that one, and other numbers of arguments are other functions.
+    for fine in ["fn own() { 2 }", "fn second() { own(1) }\nfn own(x) { x }"] {
+        let all = [("one", "fn own() { 1 }"), ("other", fine)];
+        assert_eq!(script("import \"one\" as a;\nimport \"other\" as b;\na::own()", &all), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn rhai_calls_one_for_the_other() {
+    let world = World::new(|_| said(""));
+    let text = "import \"one\" as a;\nimport \"other\" as b;\nlet found = [];\n\
+                for n in 0..3 { found.push(a::first()); found.push(b::second()); }\n#{ found: found }";
+    let found = text_with(text, &world, &[("one", ONE), ("other", OTHER)]).unwrap();
+    let right: piton_core::value::Value = serde_json::from_str("[1, 2, 1, 2, 1, 2]").unwrap();
+    assert_ne!(found["found"], right, "Rhai keeps them apart now: `clash.rs` is not needed any more");
+}
+
+#[test]
+fn a_script_may_be_imported_again_and_again() {
+    let world = World::new(|_| said(""));
+    let text = "let sum = 0;\nfor n in 0..100 { import \"one\" as a; sum += a::first(); }\n#{ sum: sum }";
+    let found = text_with(text, &world, &[("one", ONE)]).unwrap();
+    assert_eq!(found["sum"], piton_core::value::Value::from(100_i64));
 }
