@@ -116,14 +116,14 @@ fn lab_uefi_tpm_and_disks_in_pools_go_along_and_nothing_that_is_in_use_is_remove
     assert!(said.contains("its power is cut, as force_off says"), "{said}");
     lab.piton(&["undo", "latest", "--why", "to see"]);
     lab.expect(5, &["resume", "latest"]);
-    let said = lab.expect(0, &["logs", "latest", "go[orion]", "--part", "undo"]);
+    let said = lab.expect(0, &["logs", "latest", "end/go[orion]", "--part", "undo"]);
     assert!(said.contains("has run on orion") && said.contains("cancel"), "{said}");
     // Not even when somebody skips what is said.
-    for task in ["go[orion]", "start[orion]", "define[orion]"] {
+    for task in ["end/go[orion]", "end/start[orion]", "end/define[orion]"] {
         lab.piton(&["skip", "latest", task, "--why", "somebody is in a hurry"]);
         lab.expect(5, &["resume", "latest"]);
     }
-    let said = lab.expect(0, &["logs", "latest", "copy", "--part", "undo"]);
+    let said = lab.expect(0, &["logs", "latest", "images", "--part", "undo"]);
     assert!(said.contains("is not removed from under it"), "{said}");
     lab.piton(&["cancel", "latest", "--why", "it stays there"]);
     lab.expect(6, &["resume", "latest"]);
