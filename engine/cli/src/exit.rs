@@ -93,6 +93,17 @@ impl Failure {
         self
     }
 
+    /// The faults, where it is faults of documents; otherwise the failure as it was.
+    pub(crate) fn into_faults(self) -> Result<Vec<Fault>, Self> {
+        match self {
+            Self::Faults(faults) => Ok(faults),
+            other
+            @ (Self::Usage { .. } | Self::Journal(_) | Self::Drive(_) | Self::ReaderGone | Self::Other { .. }) => {
+                Err(other)
+            }
+        }
+    }
+
     /// What `piton` exits with.
     pub(crate) fn code(&self) -> Code {
         match self {

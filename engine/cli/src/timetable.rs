@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use jiff::tz::TimeZoneDatabase;
 use piton_core::fault::{Fault, FaultCode, Source};
 use piton_core::ids::ParamName;
-use piton_core::plan::{Plan, Surroundings};
+use piton_core::plan::Plan;
 use piton_core::runbook::{self, Param, ParamKind, Runbook};
 use piton_core::schedule::{self, Around, Schedule, Timetable};
 use piton_core::value::Value;
@@ -133,37 +133,19 @@ fn plan_with(project: &Project, schedule: &Schedule, hosts: &Hosts) -> Result<Pl
     if !faults.is_empty() {
         return Err(Failure::Faults(faults));
     }
-    let base = std::fs::canonicalize(&found.base)
-        .map_err(|error| Failure::other(format!("{} cannot be entered: {error}", found.base.display())))?;
-    let Some(base) = base.to_str() else {
-        return Err(Failure::usage(format!("the path {} is not UTF-8, which a plan cannot hold", base.display())));
-    };
-    let around = Surroundings {
-        inventory: &hosts.inventory,
-        allow_unknown_hosts: hosts.allow_unknown,
-        project: base,
-        source: &found.source,
-        library: &called,
-    };
     let declared = planning::declared_secrets(&runbook);
-    let placed = |failure| match failure {
-        Failure::Faults(faults) => {
-            let of_schedule = |mut fault: Fault| {
-                if fault.place.is_none() {
-                    fault.message = format!("schedule `{}`: {}", schedule.name, fault.message);
-                    fault.place = Some(place.clone());
-                }
-                fault
-            };
-            Failure::Faults(faults.into_iter().map(of_schedule).collect())
+    let of_schedule = |mut fault: Fault| {
+        if fault.place.is_none() {
+            fault.message = format!("schedule `{}`: {}", schedule.name, fault.message);
+            fault.place = Some(place.clone());
         }
-        other @ (Failure::Usage { .. }
-        | Failure::Journal(_)
-        | Failure::Drive(_)
-        | Failure::ReaderGone
-        | Failure::Other { .. }) => other,
+        fault
     };
-    let mut plan = planning::with_scripts(runbook, values, &around).map_err(placed)?;
+    let placed = |failure: Failure| match failure.into_faults() {
+        Ok(faults) => Failure::Faults(faults.into_iter().map(of_schedule).collect()),
+        Err(other) => other,
+    };
+    let mut plan = planning::with_values(runbook, values, hosts, &found, &called).map_err(placed)?;
     let of_project = &project.settings.secrets;
     secrets::choose(&mut plan, &declared, &secrets::Sources::new(), of_project).map_err(Failure::Faults)?;
     if let Err(failure) = secrets::refuse_typed(&plan) {

@@ -212,16 +212,9 @@ fn tell(good: &[Good], faults: Vec<Fault>, screen: &Screen) -> Result<Code, Fail
 fn keep_faults<T>(result: Result<T, Failure>, faults: &mut Vec<Fault>) -> Result<Option<T>, Failure> {
     match result {
         Ok(value) => Ok(Some(value)),
-        Err(Failure::Faults(mut more)) => {
-            faults.append(&mut more);
+        Err(failure) => {
+            faults.append(&mut failure.into_faults()?);
             Ok(None)
         }
-        Err(
-            failure @ (Failure::Usage { .. }
-            | Failure::Journal(_)
-            | Failure::Drive(_)
-            | Failure::ReaderGone
-            | Failure::Other { .. }),
-        ) => Err(failure),
     }
 }

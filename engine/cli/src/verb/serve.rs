@@ -130,13 +130,9 @@ impl Documents for OnDisk {
     }
 
     async fn read(&self) -> Result<Timetable, Vec<Fault>> {
-        let faulty = |failure: Failure| match failure {
-            Failure::Faults(faults) => faults,
-            Failure::Usage { .. }
-            | Failure::Journal(_)
-            | Failure::Drive(_)
-            | Failure::ReaderGone
-            | Failure::Other { .. } => vec![Fault::bare(FaultCode::Syntax, failure.to_string())],
+        let faulty = |failure: Failure| {
+            let bare = |other: Failure| vec![Fault::bare(FaultCode::Syntax, other.to_string())];
+            failure.into_faults().unwrap_or_else(bare)
         };
         let project = self.project().map_err(faulty)?;
         let mut named = Vec::new();

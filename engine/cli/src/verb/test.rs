@@ -247,13 +247,9 @@ fn plan(test: &Test, runbook: &Runbook, found: &Found, library: &Library) -> Res
     };
     let given: BTreeMap<String, String> = test.params.clone();
     let params = runbook::read_params(&runbook.params, &given).map_err(placed)?;
-    planning::with_scripts(runbook.clone(), params, &around).map_err(|failure| match failure {
-        Failure::Faults(faults) => placed(faults),
-        other @ (Failure::Usage { .. }
-        | Failure::Journal(_)
-        | Failure::Drive(_)
-        | Failure::ReaderGone
-        | Failure::Other { .. }) => vec![test.complaint(other.to_string())],
+    planning::with_scripts(runbook.clone(), params, &around).map_err(|failure| match failure.into_faults() {
+        Ok(faults) => placed(faults),
+        Err(other) => vec![test.complaint(other.to_string())],
     })
 }
 

@@ -148,14 +148,7 @@ fn plan(start: &Start, rules: &Rules, hosts: &Hosts, project: &Project) -> Resul
     }
     match planning::with_values(runbook.clone(), start.params.clone(), hosts, &found, &library) {
         Ok(plan) => Ok(Ok(plan)),
-        Err(Failure::Faults(faults)) => Ok(Err(faults)),
-        Err(
-            failure @ (Failure::Usage { .. }
-            | Failure::Journal(_)
-            | Failure::Drive(_)
-            | Failure::ReaderGone
-            | Failure::Other { .. }),
-        ) => Err(failure),
+        Err(failure) => failure.into_faults().map(Err),
     }
 }
 
