@@ -78,6 +78,10 @@ fn what_was_missed_is_skipped() {
     );
 }
 
+/// Back while the window is closed, and looked at again in it.
+const CLOSED: [&str; 4] =
+    ["2026-10-24T10:00:00Z", "2026-10-26T10:00:00Z", "2026-10-26T12:00:00Z", "2026-10-26T21:00:00Z"];
+
 #[test]
 fn one_run_stands_for_all_that_was_missed() {
     assert_eq!(
@@ -90,9 +94,8 @@ fn one_run_stands_for_all_that_was_missed() {
         ]
     );
     // Back while the window is closed: nothing begins outside of it, and the next start stands for those before.
-    let closed = ["2026-10-24T10:00:00Z", "2026-10-26T10:00:00Z", "2026-10-26T12:00:00Z", "2026-10-26T21:00:00Z"];
     assert_eq!(
-        looked("missed: once", &closed),
+        looked("missed: once", &CLOSED),
         [
             "2026-10-24 22:00:00+02:00 left out: MadeUp",
             "2026-10-25 22:00:00+01:00 left out: MadeUp",
@@ -121,9 +124,8 @@ fn each_that_was_missed_is_made_up_for_while_the_window_is_open() {
             "2026-10-27 22:00:00+01:00 started at 2026-10-27 22:00:00+01:00",
         ]
     );
-    let closed = ["2026-10-24T10:00:00Z", "2026-10-26T10:00:00Z", "2026-10-26T12:00:00Z", "2026-10-26T21:00:00Z"];
     assert_eq!(
-        looked("missed: each", &closed),
+        looked("missed: each", &CLOSED),
         [
             "2026-10-24 22:00:00+02:00 started at 2026-10-26 22:00:00+01:00",
             "2026-10-25 22:00:00+01:00 started at 2026-10-26 22:00:00+01:00",
